@@ -1,0 +1,78 @@
+"""One attempt at building a component at a commit."""
+
+from typing import Literal
+
+from model.commit import Commit
+from model.component import Component
+from model.image import Image
+from model.key import ComponentKey
+from model.value import Value
+
+BuildPhase = Literal["admitted", "running", "succeeded", "failed", "cancelled", "superseded"]
+
+
+class BuildRequest(Value):
+    """What the Build workflow is started with. `number` counts attempts at this commit from 1;
+    `sequence` orders pushes (see `model.push.Push`), `attempt` counts tries after
+    failures of the infrastructure."""
+
+    component: Component
+    commit: Commit
+    branch: str
+    sequence: int
+    number: int = 1
+    attempt: int = 1
+
+
+class Rivals(Value):
+    """Unfinished builds of the same component and branch: workflow ids of older ones, and one newer
+    (workflow id, empty when there is none), before which this build gives way."""
+
+    older: tuple[str, ...] = ()
+    newer: str = ""
+
+
+class SubmittedBuild(Value):
+    """The Argo Workflow of an attempt: enough to find exactly this object again."""
+
+    namespace: str
+    name: str
+    uid: str
+    component: ComponentKey
+    image_repository: str
+
+
+class BuildResult(Value):
+    """How the Argo Workflow ended.
+
+    `failure` tells whose fault it was: `user` (the build said no), `infrastructure` (evicted, out of
+    memory, node gone: worth another try), or empty. `workload` is the `workload.yaml` found in the source
+    (text, at most 64 KiB), `log` the reference at which the kept log can be read.
+    """
+
+    phase: BuildPhase
+    reason: str = ""
+    message: str = ""
+    failure: Literal["", "user", "infrastructure"] = ""
+    image: Image | None = None
+    workload: str = ""
+    log: str = ""
+    started_at: float = 0
+    finished_at: float = 0
+
+
+class BuildState(Value):
+    """What a query of a Build answers."""
+
+    workflow: str
+    component: ComponentKey
+    commit: Commit
+    branch: str
+    number: int
+    phase: BuildPhase
+    reason: str = ""
+    message: str = ""
+    argo: str = ""
+    log: str = ""
+    image: str = ""
+    release: str = ""

@@ -1,0 +1,66 @@
+"""Temporal's workflow ids and task queues: the one place where they are made.
+
+The shapes are those of the design's story: `push/<repository>/<ref>/<commit>`,
+`build/<component>/<commit>/<n>`, `promotion/<component>/<release>`, `lane/<component>/<environment>`.
+"""
+
+from urllib.parse import quote
+
+from model.key import ComponentKey
+
+CONTROL_QUEUE = "control"
+
+
+def build_queue(plane: str) -> str:
+    """Task queue of a workflow (build) plane's workers."""
+    return f"build/{plane}"
+
+
+def data_queue(plane: str) -> str:
+    """Task queue of a data plane's workers."""
+    return f"data/{plane}"
+
+
+def push(repository: str, ref: str, commit: str, forced_from: str = "") -> str:
+    """Id of the Delivery of one push.
+
+    A forced push names where it came from as well: pushing an older commit again on purpose
+    (A, B, then A by force) is a new push, while a redelivery of either stays a duplicate.
+    """
+    suffix = f"+{forced_from[:12]}" if forced_from else ""
+    return f"push/{quote(repository, safe='')}/{quote(ref, safe='/')}/{commit}{suffix}"
+
+
+def applied(component: ComponentKey, uid: str, generation: int) -> str:
+    """Id of the Delivery that an applied or edited manifest starts."""
+    return f"applied/{component}/{uid}/{generation}"
+
+
+def triggered(component: ComponentKey, request: str) -> str:
+    """Id of the Delivery that a person starts by hand; `request` is the idempotency key."""
+    return f"trigger/{component}/{quote(request, safe='')}"
+
+
+def build(component: ComponentKey, commit: str, number: int) -> str:
+    """Id of one attempt (from 1) at building a component at a commit."""
+    return f"build/{component}/{commit}/{number}"
+
+
+def promotion(component: ComponentKey, release: str) -> str:
+    """Id of the walk of one release through the pipeline."""
+    return f"promotion/{component}/{release}"
+
+
+def lane(component: ComponentKey, environment: str) -> str:
+    """Id of the entity that owns one component in one environment."""
+    return f"lane/{component}/{environment}"
+
+
+def rollout(component: ComponentKey, environment: str, revision: int) -> str:
+    """Id of the deployment that makes one revision of a lane."""
+    return f"rollout/{component}/{environment}/{revision}"
+
+
+def teardown(component: ComponentKey, uid: str) -> str:
+    """Id of the clean-up after a component was deleted; `uid` is the deleted object's."""
+    return f"teardown/{component}/{uid}"

@@ -1,0 +1,118 @@
+"""A lane: one component in one environment. Its state, and every decision about it."""
+
+from typing import Literal
+
+from model.actor import AUTOMATION, Actor
+from model.component import Component
+from model.pipeline import EnvironmentStep
+from model.release import Release
+from model.value import State, Value
+from model.verdict import Verdict
+
+HISTORY_KEPT = 100
+IDS_KEPT = 500
+
+
+class LaneRequest(Value):
+    """Somebody wants something of the lane. `id` makes it idempotent: the same id is one effect.
+
+    `candidate` waits at the lane's gate, `deploy` runs a release, `withdraw` takes a candidate back.
+    `promotion` is the workflow to tell how it went. `traceparent` (W3C; empty when nothing is traced) is
+    the trace that what the lane does for this request belongs to.
+    """
+
+    id: str
+    kind: Literal["candidate", "deploy", "withdraw"]
+    component: Component
+    step: EnvironmentStep
+    release: Release
+    actor: Actor = AUTOMATION
+    promotion: str = ""
+    reason: str = ""
+    traceparent: str = ""
+
+
+class LaneSettled(Value):
+    """The lane's answer to a promotion. `held` is not final: the request still waits."""
+
+    request: str
+    environment: str
+    result: Literal["healthy", "rolled-back", "failed", "stuck", "cancelled", "superseded", "held", "refused"]
+    reason: str = ""
+    message: str = ""
+    revision: int = 0
+    verdict: Verdict | None = None
+    traceparent: str = ""
+
+
+class Order(Value):
+    """A person's word to a lane, sent as an update; `id` makes it idempotent.
+
+    `rollback`: to `revision` (0: the last good one before the present). `deploy`: to `release`, given
+    whole. `hold` / `resume`: stop automation and let it go on. `traceparent` as in `LaneRequest`.
+    """
+
+    id: str
+    kind: Literal["rollback", "deploy", "hold", "resume"]
+    actor: Actor
+    reason: str = ""
+    revision: int = 0
+    release: Release | None = None
+    component: Component | None = None
+    step: EnvironmentStep | None = None
+    traceparent: str = ""
+
+
+class Answer(Value):
+    """What a person is told in return: the stable reason, a message, and where to look."""
+
+    accepted: bool
+    reason: str
+    message: str
+    workflow: str = ""
+    revision: int = 0
+
+
+class Revision(Value):
+    """One line of a lane's history: what ran, who wanted it, how it went (times: seconds since epoch)."""
+
+    number: int
+    release: Release
+    kind: Literal["deploy", "rollback"]
+    actor: Actor
+    reason: str = ""
+    result: str = "deploying"
+    verdict: Verdict | None = None
+    started_at: float
+    finished_at: float = 0
+    restored: int = 0
+
+
+class Hold(Value):
+    """Automation is stopped: by whom, why, since when (seconds since the epoch)."""
+
+    actor: Actor
+    reason: str
+    since: float
+
+
+class LaneState(State):
+    """All that a lane knows, carried over by continue-as-new.
+
+    `deploying` is the revision under way (0: none). `floor`: automation deploys no release whose sequence
+    is at or below it, since a person went back from there.
+    """
+
+    component: Component | None = None
+    step: EnvironmentStep | None = None
+    current: Release | None = None
+    last_good: Release | None = None
+    next_revision: int = 1
+    history: list[Revision] = []
+    waiting: list[LaneRequest] = []
+    candidates: list[LaneRequest] = []
+    orders: list[Order] = []
+    hold: Hold | None = None
+    floor: int = 0
+    deploying: int = 0
+    recent: list[str] = []

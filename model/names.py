@@ -1,0 +1,67 @@
+"""Names of what Towpath makes in a cluster and in a registry: the one place where they are made.
+
+All are deterministic, so that doing a step twice finds what the first time made.
+"""
+
+import hashlib
+import re
+
+from model.key import ComponentKey
+
+_NOT_NAME = re.compile(r"[^a-z0-9-]+")
+_SERVICE_NAME = re.compile(r"[a-z]([a-z0-9-]{0,50}[a-z0-9])?")
+
+
+def short_hash(*parts: str) -> str:
+    """Eight hex digits over the parts, unambiguous in where one part ends."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8]
+
+
+def data_namespace(namespace: str, project: str, environment: str) -> str:
+    """`dp-<namespace>-<project>-<environment>-<hash>` as OpenChoreo names them, at most 63 characters."""
+    stem = f"dp-{namespace}-{project}-{environment}"[:54].rstrip("-")
+    return f"{stem}-{short_hash(namespace, project, environment)}"
+
+
+def workload(component: str) -> str:
+    """Name of a component's Deployment (or CronJob), Service and the rest: the component's own name.
+
+    Where that is not a Service's name (RFC 1035 label) or longer than a CronJob's may be (52), the nearest
+    one with a hash. The container and volumes have names of their own.
+    """
+    if _SERVICE_NAME.fullmatch(component):
+        return component
+    stem = label_value(component)[:41].strip("-")
+    return f"c-{stem}-{short_hash(component)}" if stem else f"c-{short_hash(component)}"
+
+
+def argo_workflow(component: ComponentKey, commit: str, number: int, attempt: int = 1) -> str:
+    """Name of the Argo Workflow of one build attempt; the same attempt always gets the same name."""
+    stem = f"{component.name[:36]}-{commit[:7]}-{number}"
+    again = f"-{attempt}" if attempt > 1 else ""
+    return f"{stem}{again}-{short_hash(str(component), commit, str(number), str(attempt))}"
+
+
+def image_repository(registry: str, component: ComponentKey, project: str) -> str:
+    """`<registry>/<namespace>/<project>/<component>`."""
+    return f"{registry}/{component.namespace}/{project}/{component.name}"
+
+
+def build_log_tag(argo_name: str) -> str:
+    """Tag of a build's kept log in the component's image repository."""
+    return f"log-{argo_name}"
+
+
+def branch_hash(branch: str) -> str:
+    """A branch as a label value; its name may hold what labels may not."""
+    return short_hash(branch)
+
+
+def release_binding(component: str, environment: str) -> str:
+    """`<component>-<environment>` as OpenChoreo names ReleaseBindings."""
+    return f"{component}-{environment}"
+
+
+def label_value(text: str) -> str:
+    """The nearest valid label value (lower case, at most 63 characters); may be empty."""
+    return _NOT_NAME.sub("-", text.lower())[:63].strip("-")

@@ -1,0 +1,1 @@
+"""The kinds that people declare in Kubernetes, one a file; `model.resources.all` lists them."""

@@ -1,0 +1,77 @@
+"""`towpath.dev/v1alpha1` PromotionPolicy: what must hold before and after a release enters an environment."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from model.duration import Duration
+from model.resources.declared import AGE, TOWPATH, Column, Declared, Kind, Label, Status, StrictBlock, Word
+
+
+class Selector(StrictBlock):
+    """Which steps it is for: all that are named must match; empty matches every step in the namespace."""
+
+    component: Label | None = None
+    project: Label | None = None
+    environment: Label | None = None
+    pipeline: Word | None = None
+
+
+class Approvals(StrictBlock):
+    """How many people, of which roles; never one's own commit unless allowed.
+
+    `expiresAfter`: how long one approval counts. `gateExpiresAfter`: when the wait itself ends.
+    """
+
+    required: Annotated[int, Field(ge=0, le=20)] | None = None
+    roles: Annotated[list[Word], Field(max_length=20)] | None = None
+    allow_own_commit: bool | None = None
+    expires_after: Duration | None = None
+    gate_expires_after: Duration | None = None
+
+
+class HttpVerification(StrictBlock):
+    """A GET through the Service; see `model.policy.HttpCheck`."""
+
+    endpoint: Label | None = None
+    path: Annotated[str, Field(max_length=1024, pattern=r"^/[^\x00-\x20\x7f]*$")] | None = None
+    timeout: Duration | None = None
+    samples: Annotated[int, Field(ge=1, le=100)] | None = None
+    interval: Duration | None = None
+
+
+class VerificationRules(StrictBlock):
+    """The checks after a rollout; an empty list switches them off."""
+
+    http: Annotated[list[HttpVerification], Field(max_length=10)] | None = None
+
+
+class PromotionPolicySpec(StrictBlock):
+    """What is absent is left to less specific policies, and in the end to the defaults."""
+
+    selector: Selector = Selector()
+    approvals: Approvals | None = None
+    stability: Duration | None = None
+    deadline: Duration | None = None
+    verification: VerificationRules | None = None
+
+
+class PromotionPolicy(Declared):
+    """Rules for steps of pipelines."""
+
+    declared_as: ClassVar[Kind] = Kind(
+        group=TOWPATH,
+        kind="PromotionPolicy",
+        plural="promotionpolicies",
+        short_names=("policy",),
+        columns=(
+            Column("Component", ".spec.selector.component"),
+            Column("Project", ".spec.selector.project", priority=1),
+            Column("Environment", ".spec.selector.environment"),
+            Column("Approvals", ".spec.approvals.required", "integer"),
+            AGE,
+        ),
+    )
+
+    spec: PromotionPolicySpec
+    status: Status | None = None
