@@ -1,0 +1,1 @@
+"""The effects: one class per outside system, clients injected, safe to run twice."""

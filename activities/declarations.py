@@ -1,0 +1,134 @@
+"""Components as they are declared now, with what other objects add to them."""
+
+import asyncio
+from typing import Any, NamedTuple
+
+import structlog
+
+from activities import events
+from activities.apiserver import ApiServer
+from model import declared
+from model.component import Component
+from model.failure import Failure, UserFailure
+from model.key import ComponentKey
+from model.repository import normalise
+from model.resources.builder import BuilderSpec, ClusterWorkflow, Workflow
+from model.resources.declared import read
+from model.resources.repository import Repository
+
+CHOREO = "choreo.dev/v1"
+OPENCHOREO = "openchoreo.dev/v1alpha1"
+TOWPATH = "towpath.dev/v1alpha1"
+
+log = structlog.get_logger(__name__)
+
+
+class _Around(NamedTuple):
+    """What stands beside components: Workloads by their component, credentials by repository, build planes."""
+
+    workloads: dict[ComponentKey, dict[str, Any]]
+    credentials: dict[tuple[str, str], str]
+    planes: dict[tuple[str, str], str]
+
+
+class Declarations:
+    """Reads components of both groups. Where both declare one name in a namespace, openchoreo.dev's counts."""
+
+    def __init__(self, server: ApiServer) -> None:
+        self._server = server
+
+    async def all(self) -> list[Component]:
+        """Every component that can be read; the others get a Warning Event that says why not. Those that are
+        being deleted are left out."""
+        # At once, since somebody waits for a push to start its build.
+        around, newer, older = await asyncio.gather(
+            self._around(""), self._server.list(OPENCHOREO, "Component"), self._server.list(CHOREO, "Component")
+        )
+        found: dict[ComponentKey, Component] = {}
+        for api_version, objects in ((OPENCHOREO, newer), (CHOREO, older)):
+            for obj in objects:
+                if "deletionTimestamp" in obj["metadata"]:
+                    continue
+                try:
+                    component = _component(obj, around)
+                except UserFailure as failure:
+                    await self._complain(obj, failure)
+                    continue
+                if found.setdefault(component.key, component) is not component:
+                    log.warning("component declared twice", component=str(component.key), ignored=api_version)
+        return list(found.values())
+
+    async def one(self, key: ComponentKey) -> Component | None:
+        """One component; None when it is gone.
+
+        Raises:
+            UserFailure: it cannot be read; the message names the field.
+        """
+        obj, around = await asyncio.gather(self.object(key), self._around(key.namespace))
+        return None if obj is None else _component(obj, around)
+
+    async def object(self, key: ComponentKey) -> dict[str, Any] | None:
+        """The object itself."""
+        newer, older = await asyncio.gather(
+            *(self._server.get(group, "Component", key.name, key.namespace) for group in (OPENCHOREO, CHOREO))
+        )
+        return newer or older
+
+    async def _around(self, namespace: str) -> _Around:
+        server = self._server
+        declared_workloads, repositories, everywhere, here = await asyncio.gather(
+            server.list(OPENCHOREO, "Workload", namespace),
+            server.list(TOWPATH, "Repository", namespace),
+            server.list(OPENCHOREO, "ClusterWorkflow"),
+            server.list(OPENCHOREO, "Workflow", namespace),
+        )
+        workloads: dict[ComponentKey, dict[str, Any]] = {}
+        for obj in declared_workloads:
+            key = ComponentKey(namespace=obj["metadata"]["namespace"], name=declared.owner(obj))
+            workloads.setdefault(key, obj)
+        credentials: dict[tuple[str, str], str] = {}
+        for obj in repositories:
+            try:
+                repository = read(Repository, obj)
+                address = normalise(repository.spec.url)
+            except UserFailure as failure:
+                await self._complain(obj, failure)
+                continue
+            if repository.spec.credentials is not None:
+                place = (repository.metadata.namespace, address)
+                credentials.setdefault(place, repository.spec.credentials.secret_ref.name)
+        planes: dict[tuple[str, str], str] = {}
+        for model, objects in ((ClusterWorkflow, everywhere), (Workflow, here)):
+            for obj in objects:
+                spec: BuilderSpec = read(model, obj).spec
+                planes[obj["metadata"].get("namespace", ""), obj["metadata"]["name"]] = spec.plane
+        return _Around(workloads, credentials, planes)
+
+    async def _complain(self, obj: dict[str, Any], failure: UserFailure) -> None:
+        metadata = obj["metadata"]
+        log.warning("manifest cannot be used", kind=obj["kind"], name=metadata["name"], reason=failure.reason)
+        occasion = str(metadata.get("generation", 0))
+        try:
+            await events.leave(self._server, obj, "Warning", failure.reason, failure.message, occasion)
+        except Failure as unheard:
+            # One manifest that nobody can be told about must not hold up everybody's pushes.
+            log.warning("complaint not left", name=metadata["name"], reason=unheard.reason)
+
+
+def _component(obj: dict[str, Any], around: _Around) -> Component:
+    name, namespace = obj["metadata"]["name"], obj["metadata"]["namespace"]
+    component = declared.component(obj, around.workloads.get(ComponentKey(namespace=namespace, name=name)))
+    changes: dict[str, Any] = {"build_plane": _plane(obj, around)}
+    source = component.source
+    if source is not None and not source.secret:
+        secret = around.credentials.get((namespace, normalise(source.url)), "")
+        changes["source"] = source.model_copy(update={"secret": secret})
+    return component.model_copy(update=changes)
+
+
+def _plane(obj: dict[str, Any], around: _Around) -> str:
+    use = (obj.get("spec") or {}).get("workflow")
+    name = use.get("name", "") if isinstance(use, dict) else str(use or "")
+    kind = use.get("kind", "ClusterWorkflow") if isinstance(use, dict) else "ClusterWorkflow"
+    namespace = obj["metadata"]["namespace"] if kind == "Workflow" else ""
+    return around.planes.get((namespace, name), "default")

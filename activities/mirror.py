@@ -1,0 +1,178 @@
+"""A bare copy of one repository, kept between pushes so that each fetch is small."""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from activities import git
+from activities.git import Git
+from model.failure import InfrastructureFailure, UserFailure
+from model.repository import check_commit, check_ref, normalise
+
+_LOCK_POLL_SECONDS = 0.02
+
+
+class Mirror:
+    """One repository as one set of credentials sees it.
+
+    Args:
+        program: runs git.
+        cache: folder with all mirrors; several processes may share it.
+        url: a checked address.
+        owner: whose credentials are used, empty for none. Mirrors are told apart by it: what a secret
+            opened is not shown to those who do not hold the secret.
+        basic: user and password.
+    """
+
+    def __init__(self, program: Git, cache: Path, url: str, owner: str, basic: tuple[str, str] | None) -> None:
+        self._program = program
+        self._url = url
+        self._basic = basic
+        name = hashlib.sha256(f"{normalise(url)}\0{owner}".encode()).hexdigest()[:32]
+        self.folder = cache / f"{name}.git"
+
+    @asynccontextmanager
+    async def locked(self) -> AsyncIterator[None]:
+        """Hold the mirror alone, so that pushes of one moment share one fetch."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.folder.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    # A blocking call could not be cancelled.
+                    await asyncio.sleep(_LOCK_POLL_SECONDS)
+            yield
+        finally:
+            os.close(descriptor)
+
+    async def offered(self, refs: Collection[str]) -> set[str]:
+        """Which of the refs the server has.
+
+        Raises:
+            NotFound: `RepositoryNotFound`.
+            UserFailure: `GitAuthFailed`.
+            InfrastructureFailure: `GitUnreachable`.
+        """
+        if not (self.folder / "HEAD").exists():
+            await self._create()
+        wanted = sorted(check_ref(ref) for ref in refs)
+        output = await self._program.run(
+            self.folder, ("ls-remote", "--quiet", "--", self._url, *wanted), self._basic, self._url
+        )
+        if output.code != 0:
+            raise git.failure(output, self._url, wanted[0])
+        # Patterns also match the ends of longer names.
+        return {line.partition("\t")[2] for line in output.text.decode().splitlines()} & set(wanted)
+
+    async def fetch(self, *refs: str) -> None:
+        """Bring refs and their history here. Hold the lock.
+
+        Raises:
+            NotFound: `RefNotFound`, `RepositoryNotFound`.
+            UserFailure: `GitAuthFailed`.
+            InfrastructureFailure: `GitUnreachable`.
+        """
+        wanted = [check_ref(ref) for ref in refs]
+        if not (self.folder / "HEAD").exists():
+            await self._create()
+        output = await self._program.run(
+            self.folder,
+            (
+                *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"),
+                *("--", self._url, *(f"+{ref}:{ref}" for ref in wanted)),
+            ),
+            self._basic,
+            self._url,
+        )
+        if output.code != 0:
+            raise git.failure(output, self._url, wanted[0])
+
+    async def tidy(self) -> None:
+        """Pack what fetches have piled up, if it is much. Hold the lock."""
+        await self._call("maintenance", "run", "--auto", "--quiet")
+
+    async def head(self, ref: str) -> str:
+        """The commit that the ref pointed to when it was fetched last; empty when it never was."""
+        check_ref(ref)
+        if not (self.folder / "HEAD").exists():
+            return ""
+        with suppress(OSError, UserFailure):
+            # What a fetch has just written: reading the file spares a process.
+            if ref.startswith("refs/heads/"):
+                return check_commit((self.folder / ref).read_text().strip())
+        # A tag may be an object of its own: the commit is what it stands for.
+        output = await self._call("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+        return output.text.decode().strip() if output.code == 0 else ""
+
+    async def has(self, commit: str) -> bool:
+        """Whether the commit is here, with its tree."""
+        check_commit(commit)
+        return (await self._call("cat-file", "-e", f"{commit}^{{tree}}")).code == 0
+
+    async def describe(self, commit: str) -> tuple[str, str, str]:
+        """Author's name and e-mail, and the message's first line, as they were written.
+
+        Raises:
+            InfrastructureFailure: `MirrorBroken`.
+        """
+        check_commit(commit)
+        output = await self._call("log", "-1", "--no-show-signature", "--format=%aN%x00%aE%x00%s", commit, "--")
+        fields = output.text.decode(errors="replace").rstrip("\n").split("\0")
+        if output.code != 0 or len(fields) != 3:
+            raise self._broken(output)
+        return fields[0], fields[1], fields[2]
+
+    async def is_ancestor(self, commit: str, head: str) -> bool:
+        """Whether `head` holds `commit` in its history.
+
+        Raises:
+            InfrastructureFailure: `MirrorBroken`.
+        """
+        output = await self._call("merge-base", "--is-ancestor", check_commit(commit), check_commit(head))
+        if output.code not in (0, 1):
+            raise self._broken(output)
+        return output.code == 0
+
+    async def changed(self, before: str, after: str, limit: int) -> tuple[str, ...] | None:
+        """The paths in which two trees differ; None when there are more than `limit`, or `before` is not here.
+
+        Trees are compared and not commits, so it is right after a forced push as well.
+
+        Raises:
+            InfrastructureFailure: `MirrorBroken`.
+        """
+        output, known = await asyncio.gather(
+            self._call(
+                *("diff-tree", "-r", "-z", "--name-only", "--no-renames"),
+                *(check_commit(before), check_commit(after), "--"),
+            ),
+            self.has(before),
+        )
+        if not known:
+            return None
+        if output.code != 0:
+            raise self._broken(output)
+        paths = tuple(path.decode(errors="replace") for path in output.text.split(b"\0") if path)
+        return None if output.cut or len(paths) > limit else paths
+
+    async def _create(self) -> None:
+        output = await self._call("init", "--quiet", "--bare")
+        if output.code != 0:
+            raise self._broken(output)
+
+    async def _call(self, *arguments: str) -> git.Output:
+        return await self._program.run(self.folder, arguments)
+
+    def _broken(self, output: git.Output) -> InfrastructureFailure:
+        return InfrastructureFailure(
+            "MirrorBroken",
+            f"The mirror of {self._url} cannot be read ({output.error[:200].strip()}); "
+            f"delete {self.folder.name} in the worker's source cache.",
+        )

@@ -1,0 +1,259 @@
+"""The declared resources on the control plane's API server, and what is told there."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from temporalio import activity
+
+from activities import events
+from activities.apiserver import ApiServer
+from activities.declarations import OPENCHOREO, TOWPATH, Declarations
+from activities.followers import Followers
+from model import defaults, labels, names, released, resolve, status
+from model.component import Component
+from model.failure import Conflict, InfrastructureFailure, NotFound, UserFailure
+from model.key import ComponentKey
+from model.note import Note
+from model.pipeline import Pipeline
+from model.push import Push
+from model.release import Release
+from model.repository import branch_of, normalise
+from model.resources.declared import read
+from model.resources.project import Project
+from model.value import Value
+
+log = structlog.get_logger(__name__)
+
+
+class Binding(Value):
+    """Which release an environment runs, mirrored as a ReleaseBinding."""
+
+    component: Component
+    environment: str
+    release: str
+
+
+class Resources:
+    """Reads components and pipelines, records releases, writes status and Events.
+
+    Args:
+        server: the control plane's API server.
+        followers: who follows which branch; without it every push reads all components.
+    """
+
+    def __init__(self, server: ApiServer, followers: Followers | None = None) -> None:
+        self._server = server
+        self._followers = followers
+        self._declarations = Declarations(server)
+
+    @activity.defn(name="resources.components_for")
+    async def components_for(self, push: Push) -> list[Component]:
+        """The components that follow this push's repository and branch (or that it names).
+
+        Components that are pinned to a commit, switch `autoBuild` off or build nothing follow no push;
+        named ones are given whatever they follow.
+
+        Raises:
+            UserFailure: a component that the push names cannot be read; the message names the field.
+        """
+        if push.components:
+            return await self._named(push.components)
+        known = self._followers.of(push.repository, branch_of(push.ref)) if self._followers else []
+        with suppress(UserFailure):
+            found = [component for component in await self._named(known) if _follows(component, push)]
+            if found:
+                return found
+        # The index may be behind, and of what it names one may be unreadable by now: that nobody follows is
+        # only said, and that one is broken only told, after a look at all there is.
+        return [component for component in await self._declarations.all() if _follows(component, push)]
+
+    @activity.defn(name="resources.component")
+    async def component(self, key: ComponentKey) -> Component | None:
+        """One component as declared now, or None when it is gone.
+
+        Raises:
+            UserFailure: it cannot be read; the message names the field.
+        """
+        return await self._declarations.one(key)
+
+    @activity.defn(name="resources.pipeline")
+    async def pipeline(self, component: Component) -> Pipeline:
+        """The component's pipeline with every rule resolved; default project, environments and pipeline
+        are made when absent.
+
+        Raises:
+            NotFound: `ProjectNotFound` or `PipelineNotFound`, for names other than `default`.
+            UserFailure: what `model.resolve.pipeline` refuses.
+        """
+        namespace = component.key.namespace
+        project = await self._project(component)
+        reference = project.spec.deployment_pipeline_ref
+        name = reference.name if reference else defaults.PIPELINE
+        declared, environments, policies = await asyncio.gather(
+            self._server.get(OPENCHOREO, "DeploymentPipeline", name, namespace),
+            self._server.list(OPENCHOREO, "Environment", namespace),
+            self._server.list(TOWPATH, "PromotionPolicy", namespace),
+        )
+        if declared is None:
+            declared = await self._default_pipeline(name, namespace, project)
+            environments = await self._server.list(OPENCHOREO, "Environment", namespace)
+        return resolve.pipeline(component, declared, environments, policies)
+
+    @activity.defn(name="resources.record_release")
+    async def record_release(self, release: Release) -> None:
+        """Keep the release as an immutable ComponentRelease; the same one twice is one.
+
+        Raises:
+            Conflict: `ReleaseDiffers`, the name is taken by a release of other content.
+        """
+        try:
+            await self._server.create(released.manifest(release))
+        except Conflict:
+            kept = await self.release(release.component, release.name)
+            if kept is None or not released.same(kept, release):
+                raise Conflict(
+                    "ReleaseDiffers",
+                    f"ComponentRelease {release.name} exists with other content; a release never changes.",
+                ) from None
+
+    async def release(self, key: ComponentKey, name: str) -> Release | None:
+        """One release by its name; None when there is none (or another engine made it)."""
+        obj = await self._server.get(OPENCHOREO, "ComponentRelease", name, key.namespace)
+        found = None if obj is None else released.release(obj)
+        return found if found is not None and found.component == key else None
+
+    async def releases(self, key: ComponentKey) -> list[Release]:
+        """A component's releases, newest first."""
+        selector = released.selector(key)
+        objects = await self._server.list(OPENCHOREO, "ComponentRelease", key.namespace, selector)
+        found = [release for release in map(released.release, objects) if release is not None]
+        return sorted(found, key=lambda release: release.sequence, reverse=True)
+
+    @activity.defn(name="resources.bind")
+    async def bind(self, binding: Binding) -> None:
+        """Mirror which release an environment runs. Goes with its component when that is deleted."""
+        key = binding.component.key
+        obj = await self._object(binding.component)
+        if obj is None:
+            log.info("no binding for a component that is gone", component=str(key))
+            return
+        await self._server.apply(
+            {
+                "apiVersion": OPENCHOREO,
+                "kind": "ReleaseBinding",
+                "metadata": {
+                    "name": names.release_binding(key.name, binding.environment),
+                    "namespace": key.namespace,
+                    "labels": labels.for_component(key, binding.component.project, binding.environment),
+                    "ownerReferences": [_owner(obj)],
+                },
+                "spec": {
+                    "owner": {"projectName": binding.component.project, "componentName": key.name},
+                    "environment": binding.environment,
+                    "releaseName": binding.release,
+                    "state": "Active",
+                },
+            }
+        )
+
+    @activity.defn(name="resources.tell")
+    async def tell(self, note: Note) -> None:
+        """Leave an Event on the component and a piece of its status; tried again it is still one Event.
+
+        For a component that was deleted meanwhile there is nobody to tell: that is logged, and all.
+        """
+        key = note.component.key
+        obj = await self._object(note.component)
+        if obj is None:
+            log.info("nobody to tell", component=str(key), reason=note.reason)
+            return
+        try:
+            await asyncio.gather(
+                events.leave(self._server, obj, note.type, note.reason, note.message, _occasion(note)),
+                self._write_status(obj, note),
+            )
+        except (NotFound, InfrastructureFailure) as failure:
+            if isinstance(failure, InfrastructureFailure) and failure.reason != "NamespaceTerminating":
+                raise
+            log.info("the component went while it was told", component=str(key), reason=note.reason)
+
+    async def _write_status(self, obj: dict[str, Any], note: Note) -> None:
+        key, present = note.component.key, obj.get("status") or {}
+        patch = {"status": status.scalars(note, present)}
+        await self._server.merge(obj["apiVersion"], "Component", key.name, key.namespace, patch, "status")
+        for manager, fields in status.applied(note, present, events.now()):
+            await self._server.apply(
+                {
+                    "apiVersion": obj["apiVersion"],
+                    "kind": "Component",
+                    "metadata": {"name": key.name, "namespace": key.namespace},
+                    "status": fields,
+                },
+                field_manager=manager,
+                subresource="status",
+            )
+
+    async def _named(self, keys: Sequence[ComponentKey]) -> list[Component]:
+        found = await asyncio.gather(*(self._declarations.one(key) for key in keys))
+        return [component for component in found if component is not None]
+
+    async def _object(self, component: Component) -> dict[str, Any] | None:
+        key = component.key
+        return await self._server.get(component.api_version, "Component", key.name, key.namespace)
+
+    async def _project(self, component: Component) -> Project:
+        namespace = component.key.namespace
+        obj = await self._server.get(OPENCHOREO, "Project", component.project, namespace)
+        if obj is None and component.project != defaults.PROJECT:
+            raise NotFound(
+                "ProjectNotFound",
+                f"There is no Project {component.project} in namespace {namespace}; declare it, or leave the "
+                "component's project out to use the default one.",
+            )
+        return read(Project, obj or await self._make(defaults.project(namespace)))
+
+    async def _default_pipeline(self, name: str, namespace: str, project: Project) -> dict[str, Any]:
+        if name != defaults.PIPELINE:
+            raise NotFound(
+                "PipelineNotFound",
+                f"Project {project.metadata.name}: spec.deploymentPipelineRef: there is no DeploymentPipeline "
+                f"{name} in namespace {namespace}.",
+            )
+        # The pipeline last: whoever finds it finds its environments, also after a crash in between.
+        for environment in defaults.environments(namespace):
+            await self._make(environment)
+        return await self._make(defaults.pipeline(namespace))
+
+    async def _make(self, obj: dict[str, Any]) -> dict[str, Any]:
+        """Create it, or take the one that is there, which may be a user's: it is never overwritten."""
+        try:
+            return await self._server.create(obj)
+        except Conflict:
+            metadata = obj["metadata"]
+            kept = await self._server.get(obj["apiVersion"], obj["kind"], metadata["name"], metadata["namespace"])
+            if kept is None:
+                raise
+            return kept
+
+
+def _follows(component: Component, push: Push) -> bool:
+    source = component.source
+    if source is None or source.commit or not component.auto_build or component.build.kind == "image":
+        return False
+    return normalise(source.url) == push.repository and branch_of(push.ref) == source.branch
+
+
+def _owner(obj: dict[str, Any]) -> dict[str, Any]:
+    metadata = obj["metadata"]
+    return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "name": metadata["name"], "uid": metadata["uid"]}
+
+
+def _occasion(note: Note) -> str:
+    """What tells one occasion from another: the activity, which keeps its id when it is tried again."""
+    if not activity.in_activity():
+        return f"{note.workflow}/{note.stage}/{note.message}"
+    info = activity.info()
+    return f"{info.workflow_id}/{info.workflow_run_id}/{info.activity_id}"

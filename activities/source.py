@@ -1,0 +1,159 @@
+"""Git: what a push changed. Runs on the control plane."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from typing import Protocol
+
+from temporalio import activity
+
+from activities.git import Git
+from activities.mirror import Mirror
+from model.commit import Commit
+from model.failure import NotFound
+from model.push import ZERO_ID
+from model.repository import check_address, check_commit, check_ref
+from model.source import Changes, ChangesRequest
+
+SUBJECT_LIMIT = 200
+NAME_LIMIT = 200
+REFS_AT_ONCE = 200
+LOOKED_LIMIT = 10_000
+PATHS_LIMIT = 5000
+"""More paths than this count as unknown, so that histories stay small: then everything is touched."""
+
+
+FETCHES_BETWEEN_TIDYING = 20
+"""Looking whether there is anything to tidy takes some milliseconds of every push."""
+
+
+class Credentials(Protocol):
+    """Who Towpath is for a private repository."""
+
+    async def basic(self, namespace: str, secret: str) -> tuple[str, str] | None:
+        """User and password (or token) that the named Secret holds; None when it holds neither.
+
+        Raises:
+            NotFound: there is no such Secret.
+        """
+        ...
+
+
+class Source:
+    """Reads repositories through the `git` program and bare mirrors on disk.
+
+    Args:
+        cache: folder for the mirrors; may be deleted at any time, and be shared by several workers.
+        credentials: looks secrets up.
+        program: runs git.
+    """
+
+    def __init__(self, cache: Path, credentials: Credentials, program: Git | None = None) -> None:
+        self._cache = cache
+        self._credentials = credentials
+        self._program = program or Git()
+        self._fetches = 0
+        self._waiting: dict[Path, Counter[str]] = {}
+        self._looked: dict[tuple[Path, str], tuple[float, bool]] = {}
+
+    @activity.defn(name="source.changes")
+    async def changes(self, request: ChangesRequest) -> Changes:
+        """What moved between two commits, and whether the commit still leads its ref.
+
+        Raises:
+            NotFound: `RefNotFound`, `CommitNotFound`, `RepositoryNotFound`.
+            UserFailure: `BadRepositoryAddress`, `BadRef`, `BadCommit`, `GitAuthFailed`.
+            InfrastructureFailure: `GitUnreachable`, `GitTimeout`, `MirrorBroken`.
+        """
+        url, ref = check_address(request.url), check_ref(request.ref)
+        after = check_commit(request.after) if request.after else ""
+        before = "" if request.before in ("", ZERO_ID) or not request.before.strip("0") else request.before
+        if before:
+            check_commit(before)
+        mirror = await self._mirror(request, url)
+        head = await self._head(mirror, ref, after)
+        commit = after or head
+        if commit != head and not await mirror.has(commit):
+            raise NotFound(
+                "CommitNotFound",
+                f"{ref} of {url} does not hold {commit} (any more); it may have been replaced by force.",
+            )
+        described, superseded, paths = await asyncio.gather(
+            mirror.describe(commit),
+            self._is_superseded(mirror, commit, head),
+            self._paths(mirror, before, commit),
+        )
+        author, email, subject = described
+        return Changes(
+            commit=Commit(
+                id=commit,
+                author=author[:NAME_LIMIT],
+                author_email=email[:NAME_LIMIT],
+                subject=subject[:SUBJECT_LIMIT],
+            ),
+            head=head,
+            superseded=superseded,
+            paths=paths,
+        )
+
+    async def _head(self, mirror: Mirror, ref: str, after: str) -> str:
+        """What leads the ref on the server, as it is after this call began."""
+        began = asyncio.get_running_loop().time()
+        waiting = self._waiting.setdefault(mirror.folder, Counter())
+        waiting[ref] += 1
+        try:
+            async with mirror.locked():
+                head = await mirror.head(ref)
+                # Only a commit that leads its ref needs no look at the server: an older one may lead it again
+                # (a forced push back), or be gone.
+                if after and head == after:
+                    return head
+                looked, offered = self._looked.get((mirror.folder, ref), (0.0, False))
+                if looked < began:
+                    offered = await self._fetch(mirror, ref, [other for other in waiting if other != ref])
+                if not offered:
+                    raise NotFound("RefNotFound", f"{ref} is not in the repository (any more).")
+                return await mirror.head(ref)
+        finally:
+            waiting[ref] -= 1
+            if not waiting[ref]:
+                del waiting[ref]
+
+    async def _fetch(self, mirror: Mirror, ref: str, others: list[str]) -> bool:
+        """Bring a ref here, and those that others wait for as well: pushes of one moment share one fetch.
+
+        False when the server does not have it.
+        """
+        now = asyncio.get_running_loop().time()
+        if not others:
+            await mirror.fetch(ref)
+            await self._tidy(mirror)
+            return True
+        wanted = [ref, *others[:REFS_AT_ONCE]]
+        offered = await mirror.offered(wanted)
+        if offered:
+            await mirror.fetch(*sorted(offered))
+        if len(self._looked) > LOOKED_LIMIT:
+            self._looked.clear()
+        self._looked |= {(mirror.folder, each): (now, each in offered) for each in wanted}
+        await self._tidy(mirror)
+        return ref in offered
+
+    async def _tidy(self, mirror: Mirror) -> None:
+        self._fetches += 1
+        if self._fetches % FETCHES_BETWEEN_TIDYING == 0:
+            await mirror.tidy()
+
+    async def _mirror(self, request: ChangesRequest, url: str) -> Mirror:
+        if not request.secret:
+            return Mirror(self._program, self._cache, url, "", None)
+        basic = await self._credentials.basic(request.namespace, request.secret)
+        return Mirror(self._program, self._cache, url, f"{request.namespace}/{request.secret}", basic)
+
+    @staticmethod
+    async def _is_superseded(mirror: Mirror, commit: str, head: str) -> bool:
+        return commit != head and await mirror.is_ancestor(commit, head)
+
+    @staticmethod
+    async def _paths(mirror: Mirror, before: str, commit: str) -> tuple[str, ...] | None:
+        return await mirror.changed(before, commit, PATHS_LIMIT) if before else None
