@@ -1,0 +1,127 @@
+"""How long every activity may take and how it is tried again: the one table, and the one way to use it.
+
+Where the table is silent an activity fails at its first call, so that nothing runs without limits.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import FailureError, is_cancelled_exception
+from temporalio.workflow import ActivityCancellationType
+
+from workflows.cause import cause_of
+
+with workflow.unsafe.imports_passed_through():
+    from model import ids
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+USER_FAILURES = ["UserFailure", "NotFound", "Conflict", "Refused"]
+
+QUICK = RetryPolicy(
+    initial_interval=timedelta(milliseconds=200),
+    backoff_coefficient=2,
+    maximum_interval=timedelta(seconds=15),
+    non_retryable_error_types=USER_FAILURES,
+)
+PATIENT = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2,
+    maximum_interval=timedelta(minutes=1),
+    non_retryable_error_types=USER_FAILURES,
+)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Limits in seconds: `once` for one try, `overall` for all tries together, `heartbeat` (0: none)."""
+
+    once: float
+    overall: float
+    heartbeat: float = 0
+    retry: RetryPolicy = field(default_factory=lambda: QUICK)
+    finish_when_cancelled: bool = False
+
+
+# A build may take its own timeout (at most 6 h); a rollout its own deadline (at most 1 h).
+TABLE: dict[str, Effort] = {
+    "source.changes": Effort(once=120, overall=6 * 3600, heartbeat=0, retry=PATIENT),
+    "resources.components_for": Effort(once=15, overall=3600),
+    "resources.component": Effort(once=15, overall=3600),
+    "resources.pipeline": Effort(once=20, overall=3600),
+    "resources.record_release": Effort(once=15, overall=3600),
+    "resources.bind": Effort(once=15, overall=600),
+    "resources.tell": Effort(once=10, overall=600),
+    "lanes.request": Effort(once=10, overall=24 * 3600),
+    "lanes.open_runs": Effort(once=10, overall=3600),
+    "builds.submit": Effort(once=20, overall=3600),
+    "builds.older": Effort(once=20, overall=3600),
+    "builds.watch": Effort(once=6 * 3600 + 600, overall=12 * 3600, heartbeat=6),
+    "builds.stop": Effort(once=20, overall=3600),
+    "cluster.apply": Effort(once=60, overall=600, heartbeat=6, finish_when_cancelled=True),
+    "cluster.watch": Effort(once=3600 + 60, overall=2 * 3600, heartbeat=6),
+    "cluster.remove": Effort(once=120, overall=7 * 86_400, heartbeat=6, finish_when_cancelled=True),
+    "verification.verify": Effort(once=300, overall=900, heartbeat=6),
+}
+
+
+AT_ONCE = timedelta(seconds=3)
+"""How long the quick try of `perform_here` may take: well within the 10 s that a workflow task has."""
+
+
+async def perform_here(step: Callable[[Any, P], Awaitable[R]], argument: P, summary: str = "") -> R:
+    """Run a read of some milliseconds in this very worker, which saves two round trips to the server.
+
+    Only what serves the control queue can be asked for so. What does not succeed at once, for a reason that
+    is not the user's, is performed as usual.
+
+    Raises:
+        FailureError: as `perform`, but local activities' failures come as they are, not as ActivityErrors.
+    """
+    try:
+        return await workflow.execute_local_activity_method(
+            step,
+            argument,
+            schedule_to_close_timeout=AT_ONCE,
+            retry_policy=RetryPolicy(maximum_attempts=1),
+            summary=summary or None,
+        )
+    except FailureError as error:
+        if is_cancelled_exception(error) or cause_of(error).fault == "user":
+            raise
+    return await perform(step, argument, summary=summary)
+
+
+async def perform(
+    step: Callable[[Any, P], Awaitable[R]],
+    argument: P,
+    queue: str = ids.CONTROL_QUEUE,
+    summary: str = "",
+) -> R:
+    """Run an activity method of an `activities` class within the limits of the table.
+
+    Raises:
+        ActivityError: it failed for good; `model` failures arrive as its cause (see `workflows.cause`).
+    """
+    definition = getattr(step, "__temporal_activity_definition")
+    effort = TABLE[definition.name]
+    return await workflow.execute_activity_method(
+        step,
+        argument,
+        task_queue=queue,
+        start_to_close_timeout=timedelta(seconds=effort.once),
+        schedule_to_close_timeout=timedelta(seconds=effort.overall),
+        heartbeat_timeout=timedelta(seconds=effort.heartbeat) if effort.heartbeat else None,
+        retry_policy=effort.retry,
+        cancellation_type=(
+            ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
+            if effort.finish_when_cancelled
+            else ActivityCancellationType.TRY_CANCEL
+        ),
+        summary=summary or None,
+    )

@@ -1,0 +1,76 @@
+"""What the workflows count, for Prometheus, silent on replay.
+
+Labels are few and bounded on purpose: no component, no commit, no branch. Which run it was is asked of
+Temporal's search attributes. The SDK adds `namespace`, `task_queue` and `workflow_type`.
+"""
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from model.build import BuildPhase
+    from model.rollout import Target
+
+DELIVERIES = "towpath_deliveries_total"
+BUILDS = "towpath_builds_total"
+BUILD_SECONDS = "towpath_build_seconds"
+ROLLOUTS = "towpath_rollouts_total"
+ROLLOUT_SECONDS = "towpath_rollout_seconds"
+LEAD_SECONDS = "towpath_lead_seconds"
+
+BUCKETS: dict[str, tuple[float, ...]] = {
+    BUILD_SECONDS: (5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 3 * 3600),
+    ROLLOUT_SECONDS: (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800),
+    LEAD_SECONDS: (15, 30, 60, 120, 300, 900, 3600, 4 * 3600, 86_400, 3 * 86_400, 7 * 86_400, 30 * 86_400),
+}
+"""Upper bounds in seconds of every histogram here; the SDK's own are made for milliseconds."""
+
+
+def delivered(outcome: str) -> None:
+    """A push has been dealt with; `outcome` is the stable reason that its Delivery ends with."""
+    _count(DELIVERIES, "Deliveries that have ended, by outcome.", outcome=outcome)
+
+
+def built(project: str, phase: BuildPhase, reason: str) -> None:
+    """The Build at hand has ended."""
+    _count(BUILDS, "Builds that have ended.", project=project, phase=phase, reason=reason)
+    _observe(BUILD_SECONDS, "From a build's admission to its end.", _age(), phase=phase)
+
+
+def rolled_out(target: Target, result: str) -> None:
+    """The Rollout at hand has ended."""
+    production = _yes(target.step.production)
+    _count(
+        ROLLOUTS,
+        "Rollouts that have ended.",
+        project=target.component.project,
+        production=production,
+        result=result,
+    )
+    _observe(ROLLOUT_SECONDS, "From a rollout's start to its end.", _age(), production=production, result=result)
+
+
+def arrived(target: Target, sequence: int) -> None:
+    """A change is healthy somewhere; `sequence` is when its push was accepted (milliseconds)."""
+    seconds = max(0.0, workflow.time() - sequence / 1000)
+    _observe(
+        LEAD_SECONDS,
+        "From an accepted push to healthy in an environment.",
+        seconds,
+        production=_yes(target.step.production),
+    )
+
+
+def _count(name: str, description: str, **labels: str) -> None:
+    workflow.metric_meter().create_counter(name, description).add(1, labels)
+
+
+def _observe(name: str, description: str, seconds: float, **labels: str) -> None:
+    workflow.metric_meter().create_histogram_float(name, description).record(seconds, labels)
+
+
+def _age() -> float:
+    return workflow.time() - workflow.info().start_time.timestamp()
+
+
+def _yes(it: bool) -> str:
+    return "true" if it else "false"

@@ -1,0 +1,79 @@
+"""Rollout: one release into one environment, and back to the last good one when it does not float."""
+
+import asyncio
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.cluster import Cluster
+    from activities.verification import Verification
+    from model import ids
+    from model.rollout import RolloutRequest, RolloutResult
+    from model.verdict import Verdict, worst
+    from workflows import metrics
+    from workflows.attributes import stage
+    from workflows.cause import cause_of
+    from workflows.effort import perform
+
+
+@workflow.defn(name="Rollout")
+class Rollout:
+    """Apply, watch until stable, verify; on anything but a pass, apply the last good release again."""
+
+    @workflow.init
+    def __init__(self, request: RolloutRequest) -> None:
+        self._queue = ids.data_queue(request.target.step.plane)
+        self._target = request.target
+        self._lines: list[str] = []
+
+    @workflow.run
+    async def run(self, request: RolloutRequest) -> RolloutResult:
+        """The one deployment under way in its lane; a cancelled one ends where it stands."""
+        try:
+            verdict = await self._bring_up(request)
+            if verdict.passed:
+                return self._end("healthy", verdict)
+            if request.last_good is None or request.last_good.name == request.release.name:
+                return self._end("failed", verdict)
+            stage("rolling-back")
+            self._show(f"**rolling back**: {verdict.reason}: {verdict.message}")
+            back = request.model_copy(update={"release": request.last_good, "fence": request.fence + 1})
+            returned = await self._bring_up(back)
+            return self._end("rolled-back" if returned.passed else "stuck", verdict, returned)
+        except asyncio.CancelledError:
+            verdict = Verdict(health="inconclusive", reason="Preempted", message="A person's order went first.")
+            return self._end("cancelled", verdict)
+
+    async def _bring_up(self, request: RolloutRequest) -> Verdict:
+        """One release, from applied to verified. Failures of the steps are verdicts too, never a pass."""
+        release = request.release
+        try:
+            self._show(f"apply `{release.name}` as revision {request.revision}")
+            applied = await perform(Cluster.apply, request, self._queue, release.name)
+            self._show("watch the rollout")
+            running = await perform(Cluster.watch, applied, self._queue, applied.name)
+            self._show(f"rollout: **{running.health}** {running.reason}: {running.message}")
+            if not running.passed:
+                return running
+            verified = await perform(Verification.verify, request, self._queue, release.name)
+            self._show(f"verification: **{verified.health}** {verified.reason}: {verified.message}")
+            return verified if not verified.passed else worst((verified, running))
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise asyncio.CancelledError from error
+            cause = cause_of(error)
+            health = "unhealthy" if cause.fault == "user" else "inconclusive"
+            verdict = Verdict.model_validate({"health": health, "reason": cause.reason, "message": cause.message})
+            self._show(f"**{verdict.reason}**: {verdict.message}")
+            return verdict
+
+    def _end(self, result: str, verdict: Verdict, returned: Verdict | None = None) -> RolloutResult:
+        stage(result)
+        metrics.rolled_out(self._target, result)
+        self._show(f"**{result}**")
+        return RolloutResult.model_validate({"result": result, "verdict": verdict, "rollback_verdict": returned})
+
+    def _show(self, line: str) -> None:
+        self._lines.append(f"1. {line}")
+        workflow.set_current_details("\n".join(self._lines))
