@@ -1,0 +1,12 @@
+"""The command line of people: everything it does goes through the API.
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 waiting at a gate.
+"""
+
+from triggers.commandline import applying, building, looking, moving
+from triggers.commandline.application import app
+
+for group in (looking, building, moving, applying):
+    group.register(app)
+
+__all__ = ["app"]

@@ -1,0 +1,179 @@
+"""The API as the command line calls it."""
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import httpx
+import typer
+from pydantic import TypeAdapter
+
+from model.key import ComponentKey
+from model.lane import Revision
+from model.release import Release
+from triggers.api.builds import COMPLETE_HEADER, OFFSET_HEADER
+from triggers.commandline.application import Exit, Trouble
+from triggers.views import Accepted, BuildView, ComponentDetail, ComponentView, LaneView, PromotionView
+
+TIMEOUT_SECONDS = 30.0
+T = TypeVar("T")
+
+
+class Api:
+    """Calls to the server; refusals become Trouble."""
+
+    def __init__(
+        self,
+        http: httpx.Client,
+        pause: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._http = http
+        self.pause = pause
+        self.clock = clock
+
+    @classmethod
+    def from_environment(cls) -> "Api":
+        """The server of TOWPATH_URL, as the person of TOWPATH_TOKEN.
+
+        Raises:
+            Trouble: one of them is not set.
+        """
+        missing = [name for name in ("TOWPATH_URL", "TOWPATH_TOKEN") if not os.environ.get(name)]
+        if missing:
+            verb = "is" if len(missing) == 1 else "are"
+            raise Trouble(
+                f"{' and '.join(missing)} {verb} not set.",
+                'On a local stack: eval "$(towpath local env)"',
+                Exit.USAGE,
+            )
+        address = os.environ["TOWPATH_URL"].rstrip("/")
+        headers = {"Authorization": f"Bearer {os.environ['TOWPATH_TOKEN']}"}
+        try:
+            return cls(httpx.Client(base_url=address, headers=headers, timeout=TIMEOUT_SECONDS))
+        except (httpx.InvalidURL, ValueError) as error:
+            raise Trouble(f"TOWPATH_URL is not an address: {error}", code=Exit.USAGE) from None
+
+    def components(self, namespace: str = "") -> list[ComponentView]:
+        """All components."""
+        answer = self._get("/components", namespace=namespace)
+        return TypeAdapter(list[ComponentView]).validate_python(answer)
+
+    def component(self, key: ComponentKey, commit: str = "") -> ComponentDetail:
+        """One component; with `commit` its progress is that commit's."""
+        return ComponentDetail.model_validate(self._get(_path(key), commit=commit))
+
+    def builds(self, key: ComponentKey, limit: int) -> list[BuildView]:
+        """The newest builds first."""
+        answer = self._get(f"{_path(key)}/builds", limit=str(limit))
+        return TypeAdapter(list[BuildView]).validate_python(answer)
+
+    def build(self, key: ComponentKey, commit: str, number: int) -> BuildView:
+        """One build."""
+        return BuildView.model_validate(self._get(f"{_path(key)}/builds/{commit}/{number}"))
+
+    def log(self, build: BuildView, follow: bool) -> Iterator[bytes]:
+        """The log's bytes: what there is, or with `follow` until the build has ended."""
+        path = f"{_path(ComponentKey.parse(build.component))}/builds/{build.commit}/{build.number}/log"
+        offset = 0
+        while True:
+            try:
+                response = self._send("GET", path, params={"offset": str(offset)})
+            except Trouble as trouble:
+                if not (follow and trouble.passing):
+                    raise
+                self.pause(1.0)
+                continue
+            if response.content:
+                yield response.content
+                offset = int(response.headers[OFFSET_HEADER])
+                continue
+            if not follow or response.headers[COMPLETE_HEADER] == "true":
+                return
+            self.pause(1.0)
+
+    def releases(self, key: ComponentKey) -> list[Release]:
+        """All releases, newest first."""
+        return TypeAdapter(list[Release]).validate_python(self._get(f"{_path(key)}/releases"))
+
+    def promotion(self, key: ComponentKey, release: str) -> PromotionView:
+        """The walk of a release."""
+        return PromotionView.model_validate(self._get(f"{_path(key)}/promotions/{release}"))
+
+    def lane(self, key: ComponentKey, environment: str) -> LaneView:
+        """One lane."""
+        return LaneView.model_validate(self._get(f"{_path(key)}/lanes/{environment}"))
+
+    def history(self, key: ComponentKey, environment: str) -> tuple[Revision, ...]:
+        """A lane's revisions, oldest first."""
+        return self.lane(key, environment).history
+
+    def steer(
+        self, key: ComponentKey, what: str, body: Mapping[str, object] | None = None, request: str = ""
+    ) -> Accepted:
+        """Change something at `what`, a path below the component; one effect per `request`."""
+        headers = {"Idempotency-Key": request or uuid.uuid4().hex}
+        response = self._send("POST", f"{_path(key)}/{what}", headers=headers, json=body)
+        return Accepted.model_validate(response.json())
+
+    def wait_for(self, look: Callable[[], T], why_not: Callable[[T], str], timeout: float) -> T:
+        """What `look` sees once `why_not` has nothing against it, or Trouble after `timeout` seconds.
+
+        A server that is away for a moment (a restart, a new version) is waited for as well.
+        """
+        deadline = self.clock() + timeout
+        while True:
+            try:
+                seen = look()
+                against = why_not(seen)
+                if not against:
+                    return seen
+            except Trouble as trouble:
+                if not trouble.passing:
+                    raise
+                against = trouble.title
+            if self.clock() >= deadline:
+                raise Trouble(f"Not done within {timeout:g} s: {against}", "Look again: towpath status")
+            self.pause(0.5)
+
+    def _get(self, path: str, **query: str) -> Any:
+        return self._send("GET", path, params={name: text for name, text in query.items() if text}).json()
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, f"/api/v1{path}", **options)
+        except httpx.HTTPError as error:
+            where = self._http.base_url
+            raise Trouble(
+                f"Cannot reach Towpath at {where}: {type(error).__name__}.",
+                "Is it up? See `towpath local status`, and TOWPATH_URL.",
+                passing=True,
+            ) from None
+        if response.is_success:
+            return response
+        raise _trouble(response)
+
+
+def api_of(context: typer.Context) -> Api:
+    """The API that this run uses: the one it was handed, or the environment's."""
+    if not isinstance(context.obj, Api):
+        context.obj = Api.from_environment()
+    return context.obj
+
+
+def _path(key: ComponentKey) -> str:
+    return f"/components/{key.namespace}/{key.name}"
+
+
+def _trouble(response: httpx.Response) -> Trouble:
+    """A problem document in two lines: its title and reason, and its detail, which says what to do next."""
+    try:
+        document = response.json()
+    except ValueError:
+        document = {}
+    if not isinstance(document, dict) or "detail" not in document:
+        return Trouble(f"The server answered {response.status_code}.", "Is TOWPATH_URL the address of Towpath?")
+    title = f"{document.get('title', '')} ({document.get('reason', '')})"
+    return Trouble(title, str(document["detail"]), passing=response.status_code == httpx.codes.SERVICE_UNAVAILABLE)

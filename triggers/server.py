@@ -1,0 +1,247 @@
+"""The server: webhooks, API, health and metrics in one ASGI application.
+
+The composition root calls
+
+    create(settings, client, apiserver, secrets, releases, logs, tokens, convert) -> FastAPI
+
+and serves the result with uvicorn; the application's lifespan follows the API server and starts Deliveries
+for what is applied.
+
+- `client`: a Temporal client with `temporalio.contrib.pydantic`'s data converter; with `lazy=True` the server
+  starts while Temporal is away
+- `apiserver`: an `activities.apiserver.ApiServer`
+- `secrets`: a `triggers.declared.SecretReader`
+- `releases`: an `activities.resources.Resources`
+- `logs`: a `triggers.api.access.Logs`
+- `convert`: reads a Component's object of either group, raising UserFailure
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from temporalio.client import Client
+
+from activities.informer import Object, Watching
+from model.component import Component
+from model.failure import Failure
+from triggers.api import builds as builds_api
+from triggers.api import components as components_api
+from triggers.api import lanes as lanes_api
+from triggers.api import promotions as promotions_api
+from triggers.api.access import Logs, Releases, Services
+from triggers.body import BodyReader
+from triggers.builds import Builds
+from triggers.capped import CappedBodies
+from triggers.declared import Declared, SecretReader
+from triggers.lanes import Lanes
+from triggers.metrics import CONTENT_TYPE, Metrics
+from triggers.problem import Problem, of_failure
+from triggers.promotions import Promotions
+from triggers.removal import RemovalWatch
+from triggers.runs import Runs, TemporalRuns
+from triggers.sequence import Clock, Sequence
+from triggers.starter import Starter, TemporalStarter
+from triggers.tokens import Tokens
+from triggers.watch import AppliedWatch
+from triggers.webhooks.git import Git
+from triggers.webhooks.github import GitHub
+from triggers.webhooks.provider import Provider
+from triggers.webhooks.receiver import Receiver, temporal_link
+
+PROVIDERS: tuple[Provider, ...] = (GitHub(), Git())
+API = "/api/v1"
+# FastAPI's own would trace every probe, keep what failed validation, and let an unsigned request choose its trace
+# and whether it is sampled. Webhooks are traced where they are received.
+TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """How the server behaves. Sizes in bytes, times in seconds.
+
+    `webhook_secrets` are the platform's, more than one while they are being rotated. `buffered_limit` is
+    what all bodies under way may take together. `start_seconds` bounds the one durable call of a webhook:
+    senders give up after 10 s, and an honest 503 must come before.
+    """
+
+    webhook_secrets: tuple[str, ...]
+    temporal_ui: str = ""
+    temporal_namespace: str = "default"
+    webhook_body_limit: int = 25 * 1024 * 1024
+    api_body_limit: int = 64 * 1024
+    buffered_limit: int = 256 * 1024 * 1024
+    body_seconds: float = 10.0
+    start_seconds: float = 5.0
+    temporal_seconds: float = 8.0
+
+    def __repr__(self) -> str:
+        return f"ServerSettings({len(self.webhook_secrets)} secrets, temporal_ui={self.temporal_ui!r})"
+
+
+def create(
+    settings: ServerSettings,
+    client: Client,
+    apiserver: Watching,
+    secrets: SecretReader,
+    releases: Releases,
+    logs: Logs,
+    tokens: Tokens,
+    convert: Callable[[Object], Component],
+) -> FastAPI:
+    """The server on real parts."""
+    return application(
+        settings,
+        starter=TemporalStarter(client, settings.start_seconds),
+        runs=TemporalRuns(client, settings.temporal_seconds),
+        declared=Declared(apiserver, secrets, convert),
+        releases=releases,
+        logs=logs,
+        tokens=tokens,
+    )
+
+
+def application(
+    settings: ServerSettings,
+    starter: Starter,
+    runs: Runs,
+    declared: Declared,
+    releases: Releases,
+    logs: Logs,
+    tokens: Tokens,
+    clock: Clock = time.time,
+) -> FastAPI:
+    """The server over anything that fits our Protocols."""
+    metrics = Metrics()
+    sequence = Sequence(clock)
+    link = temporal_link(settings.temporal_ui, settings.temporal_namespace)
+    watch = AppliedWatch(starter, sequence, metrics)
+    declared.listen(watch.changed)
+    removal = RemovalWatch(runs, declared)
+    declared.listen_removed(removal.removed)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(endless.run()) for endless in (declared, watch, removal)]
+        app.state.tasks = tasks
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    app = FastAPI(
+        title="Towpath",
+        version="1",
+        lifespan=lifespan,
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        telemetry=TELEMETRY,
+        description="Builds and promotions. Send `Authorization: Bearer <token>`; errors are RFC 9457 problems.",
+    )
+    app.state.services = Services(
+        tokens=tokens,
+        declared=declared,
+        starter=starter,
+        builds=Builds(runs, link),
+        promotions=Promotions(runs, link),
+        lanes=Lanes(runs, link),
+        releases=releases,
+        logs=logs,
+        sequence=sequence,
+        clock=clock,
+        link=link,
+    )
+    webhook_bodies = BodyReader(settings.webhook_body_limit, settings.body_seconds, settings.buffered_limit)
+    for provider in PROVIDERS:
+        receiver = Receiver(
+            provider, settings.webhook_secrets, declared, starter, webhook_bodies, sequence, metrics, link
+        )
+        app.router.routes.append(Route(f"/webhooks/{provider.name}", receiver.receive, methods=["POST"]))
+    for module in (components_api, builds_api, promotions_api, lanes_api):
+        app.include_router(module.router, prefix=API)
+    _add_health(app, declared, metrics)
+    _add_problems(app)
+    api_bodies = BodyReader(settings.api_body_limit, settings.body_seconds, settings.buffered_limit)
+    app.add_middleware(CappedBodies, bodies=api_bodies, prefix="/api/")
+    return app
+
+
+def _add_health(app: FastAPI, declared: Declared, metrics: Metrics) -> None:
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> Response:
+        # Both run for ever: one that has ended was a bug, and only a new process follows the cluster again.
+        ended = [task for task in getattr(app.state, "tasks", []) if task.done()]
+        if ended:
+            raise Problem(503, "NotFollowing", "The server no longer follows the cluster; restart it.")
+        return JSONResponse({"status": "alive"})
+
+    @app.get("/readyz", include_in_schema=False)
+    async def readyz() -> Response:
+        waits_for = declared.waits_for
+        if waits_for:
+            raise Problem(503, "NotReady", f"Still to be read: {', '.join(waits_for)}.")
+        return JSONResponse({"status": "ready"})
+
+    @app.get("/metrics", include_in_schema=False)
+    async def exposition() -> Response:
+        return Response(metrics.exposition(declared.ready, declared.waiting()), media_type=CONTENT_TYPE)
+
+    @app.get("/", include_in_schema=False)
+    async def pointer() -> dict[str, str]:
+        return {"name": "towpath", "api": "/api/openapi.json", "webhooks": "/webhooks/{github,git}"}
+
+
+def _add_problems(app: FastAPI) -> None:
+    """Every error leaves as a problem document, and nothing that was sent is sent back."""
+
+    @app.exception_handler(Problem)
+    async def problem(_: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)  # noqa: S101  (registered for it)
+        return error.response()
+
+    @app.exception_handler(Failure)
+    async def failure(_: Request, error: Exception) -> Response:
+        assert isinstance(error, Failure)  # noqa: S101  (registered for it)
+        return of_failure(error).response()
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101  (registered for it)
+        reasons = {404: ("NoSuchPage", "There is nothing here; see /api/openapi.json.")}
+        reason, detail = reasons.get(error.status_code, ("HttpError", str(error.detail)))
+        return Problem(error.status_code, reason, detail, error.headers).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101  (registered for it)
+        fields = tuple(
+            {"field": ".".join(str(part) for part in found["loc"]), "message": str(found["msg"])}
+            for found in error.errors()
+        )
+        detail = "; ".join(f"{found['field']}: {found['message']}" for found in fields)[:1000]
+        return Problem(422, "Invalid", detail, errors=fields).response()
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> Response:
+        log.error("unexpected error", path=request.url.path, error=type(error).__name__, exc_info=error)
+        return Problem(500, "InternalError", "This is our mistake; the server's log says more.").response()

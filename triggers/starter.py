@@ -1,0 +1,83 @@
+"""One durable call: a push becomes a Delivery, or turns out to be known already."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from model import ids
+from model.failure import InfrastructureFailure
+from model.push import Push
+from model.repository import branch_of
+from workflows.attributes import attributes
+from workflows.delivery import Delivery
+
+
+@dataclass(frozen=True)
+class Started:
+    """The Delivery's workflow id, and whether it was there before this call."""
+
+    workflow: str
+    duplicate: bool
+
+
+class Starter(Protocol):
+    """Stores a push for good."""
+
+    async def start(self, push: Push, workflow: str) -> Started:
+        """Start the Delivery of this id, once. When this returns, the push cannot be lost any more.
+
+        Raises:
+            InfrastructureFailure: `TemporalUnavailable`; whether it was stored is unknown, and asking again
+                with the same id is safe.
+        """
+        ...
+
+
+class TemporalStarter:
+    """Starts Deliveries on the control queue; needs no worker alive. `seconds` bounds the whole call."""
+
+    def __init__(self, client: Client, seconds: float = 5.0) -> None:
+        self._client = client
+        self._seconds = seconds
+
+    async def start(self, push: Push, workflow: str) -> Started:
+        """As the Protocol says. Duplicates are refused by the server, running or closed: that is how they
+        are told from new ones (USE_EXISTING would not tell)."""
+        component = str(push.components[0]) if len(push.components) == 1 else ""
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._client.start_workflow(
+                    Delivery.run,
+                    push,
+                    id=workflow,
+                    task_queue=ids.CONTROL_QUEUE,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                    search_attributes=attributes(
+                        repository=push.repository, commit=push.after, component=component, stage="accepted"
+                    ),
+                    static_summary=_summary(push),
+                    rpc_timeout=timedelta(seconds=self._seconds / 2),
+                )
+        except WorkflowAlreadyStartedError:
+            return Started(workflow, duplicate=True)
+        except (RPCError, TimeoutError, RuntimeError) as error:
+            # A lazy client that cannot connect raises RuntimeError.
+            raise InfrastructureFailure(
+                "TemporalUnavailable", "Temporal did not take the push; send it again, twice is once."
+            ) from error
+        return Started(workflow, duplicate=False)
+
+
+def _summary(push: Push) -> str:
+    """One line for Temporal's Web UI, at most 200 bytes (the server allows 400)."""
+    what = {"push": "Push to", "applied": "Manifest applied for", "trigger": "Triggered:", "sweep": "Found on"}
+    subject = ", ".join(map(str, push.components)) or f"{branch_of(push.ref)} of {push.repository}"
+    commit = f" at {push.after[:7]}" if push.after else ""
+    return f"{what[push.cause]} {subject}{commit}".encode()[:200].decode(errors="ignore")

@@ -1,0 +1,128 @@
+"""What the API answers with; the command line reads the same."""
+
+from typing import Literal
+
+from model.actor import Actor
+from model.lane import Hold, Revision
+from model.note import BuildNote, EnvironmentNote
+from model.promotion import StepState
+from model.release import Release
+from model.value import Value
+
+
+class ComponentView(Value):
+    """A component as declared and as its status tells. `problem` says why it cannot be understood."""
+
+    namespace: str
+    name: str
+    api_version: str
+    uid: str
+    generation: int
+    observed_generation: int = 0
+    project: str = ""
+    repository: str = ""
+    branch: str = ""
+    app_path: str = ""
+    stage: str = ""
+    ready: bool | None = None
+    message: str = ""
+    problem: str = ""
+    release: str = ""
+    image: str = ""
+    build: BuildNote | None = None
+    environments: tuple[EnvironmentNote, ...] = ()
+
+
+class BuildView(Value):
+    """One attempt at building a commit. Times are seconds since the epoch, 0 when unknown."""
+
+    workflow: str
+    url: str = ""
+    component: str
+    commit: str
+    author: str = ""
+    subject: str = ""
+    branch: str = ""
+    number: int
+    phase: str
+    reason: str = ""
+    message: str = ""
+    argo: str = ""
+    log: str = ""
+    image: str = ""
+    release: str = ""
+    started_at: float = 0
+    finished_at: float = 0
+
+
+class PromotionView(Value):
+    """One release's walk. `steps` come in the pipeline's order. `problem` says why its run cannot be asked;
+    then the release is only what Temporal's list tells of it."""
+
+    workflow: str
+    url: str = ""
+    open: bool
+    release: Release
+    actor: Actor
+    until: str = ""
+    problem: str = ""
+    steps: tuple[StepState, ...] = ()
+    started_at: float = 0
+    finished_at: float = 0
+
+
+class WaitingRelease(Value):
+    """A release before a lane: at its gate, or in its queue."""
+
+    release: str
+    digest: str
+    commit: str
+    promotion: str
+
+
+class LaneView(Value):
+    """One component in one environment. `revision` is the number of what runs, `deploying` of what comes."""
+
+    environment: str
+    workflow: str
+    url: str = ""
+    current: Release | None = None
+    last_good: Release | None = None
+    revision: int = 0
+    deploying: int = 0
+    hold: Hold | None = None
+    at_gate: tuple[WaitingRelease, ...] = ()
+    waiting: tuple[WaitingRelease, ...] = ()
+    history: tuple[Revision, ...] = ()
+
+
+class Progress(Value):
+    """How far the newest change has come, for scripts: moving, waiting for people, done, failed, or idle.
+
+    `message` says why, `next` what a person can do about it.
+    """
+
+    state: Literal["idle", "moving", "waiting", "done", "failed"]
+    reason: str
+    message: str
+    next: str = ""
+    environment: str = ""
+
+
+class ComponentDetail(ComponentView):
+    """A component with what moves and what waits."""
+
+    progress: Progress
+    builds: tuple[BuildView, ...] = ()
+    promotions: tuple[PromotionView, ...] = ()
+
+
+class Accepted(Value):
+    """Something was started or told. `workflow` is where to look, `url` its page in Temporal's Web UI."""
+
+    reason: str
+    message: str
+    workflow: str = ""
+    url: str = ""
+    duplicate: bool = False
+    revision: int = 0

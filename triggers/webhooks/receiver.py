@@ -1,0 +1,169 @@
+"""The hot path: verify, parse, one durable call, 202."""
+
+import time
+from collections.abc import Callable, Mapping
+from urllib.parse import quote
+
+import structlog
+from opentelemetry import trace
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from model import ids
+from model.failure import Failure
+from model.push import Event, Ignored, Ping, Push
+from triggers.body import BodyReader
+from triggers.metrics import Metrics
+from triggers.problem import Problem, of_failure
+from triggers.repositories import KnownRepository, Repositories
+from triggers.sequence import Sequence
+from triggers.starter import Starter
+from triggers.webhooks.document import Document
+from triggers.webhooks.provider import Provider
+
+# Senders have been known to put secrets into headers: whatever is not here is never logged.
+_LOGGED_HEADERS = (
+    "x-github-event",
+    "x-github-delivery",
+    "x-towpath-event",
+    "x-towpath-delivery",
+    "content-length",
+)
+_LOGGED_LENGTH = 64
+
+log = structlog.get_logger(__name__)
+tracer = trace.get_tracer("towpath.triggers")
+
+Link = Callable[[str], str]
+
+
+def temporal_link(ui: str, namespace: str) -> Link:
+    """Where a workflow is shown in Temporal's Web UI, given that UI's address; empty without one."""
+    if not ui:
+        return lambda _: ""
+    return lambda workflow: f"{ui.rstrip('/')}/namespaces/{quote(namespace)}/workflows/{quote(workflow, safe='')}"
+
+
+class Receiver:
+    """Answers the webhooks of one provider.
+
+    `secrets` are the platform's, several while one replaces another; a repository's own take their place.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        secrets: tuple[str, ...],
+        repositories: Repositories,
+        starter: Starter,
+        bodies: BodyReader,
+        sequence: Sequence,
+        metrics: Metrics,
+        link: Link,
+    ) -> None:
+        self._provider = provider
+        self._secrets = secrets
+        self._repositories = repositories
+        self._starter = starter
+        self._bodies = bodies
+        self._sequence = sequence
+        self._metrics = metrics
+        self._link = link
+
+    async def receive(self, request: Request) -> Response:
+        """Answer one request, whatever is in it."""
+        begun = time.perf_counter()
+        with tracer.start_as_current_span(f"webhook {self._provider.name}", kind=trace.SpanKind.SERVER) as span:
+            try:
+                outcome, response = await self._receive(request)
+            except Failure as failure:
+                problem = of_failure(failure)
+                outcome, response = problem.reason, problem.response()
+            except Problem as problem:
+                outcome, response = problem.reason, problem.response()
+            span.set_attribute("towpath.outcome", outcome)
+            span.set_attribute("http.response.status_code", response.status_code)
+        seconds = time.perf_counter() - begun
+        self._metrics.webhook(self._provider.name, outcome, seconds)
+        log.info(
+            "webhook",
+            provider=self._provider.name,
+            outcome=outcome,
+            status=response.status_code,
+            milliseconds=round(seconds * 1000, 1),
+            headers=_logged(request.headers),
+        )
+        return response
+
+    async def _receive(self, request: Request) -> tuple[str, Response]:
+        if not self._repositories.ready:
+            raise Problem(503, "NotReady", "The declared repositories are still being read; send it again.")
+        body = await self._bodies.read(request.headers, request.stream())
+        document = self._authenticated(request.headers, body)
+        event = self._provider.parse(request.headers, document)
+        if isinstance(event, Push):
+            return await self._accept(event, self._known(document))
+        return _uneventful(event)
+
+    def _authenticated(self, headers: Mapping[str, str], body: bytes) -> Document:
+        """The body's content once the signature holds; nothing about repositories shows before."""
+        provider = self._provider
+        if not self._repositories.any_own_secrets:
+            # Nothing in the body can change which secrets count, so unsigned bodies are not even parsed.
+            provider.authenticate(headers, body, self._secrets)
+            return provider.read(headers, body)
+        try:
+            document = provider.read(headers, body)
+        except Problem:
+            provider.authenticate(headers, body, self._secrets)
+            raise
+        known = self._known(document)
+        own = known.secrets if known else None
+        if known is not None and own == ():
+            log.error("webhook secret unreadable", repository=known.repository)
+        provider.authenticate(headers, body, self._secrets if own is None else own)
+        return document
+
+    def _known(self, document: Document) -> KnownRepository | None:
+        found = (self._repositories.find(address) for address in self._provider.addresses(document))
+        return next((known for known in found if known is not None), None)
+
+    async def _accept(self, push: Push, known: KnownRepository | None) -> tuple[str, Response]:
+        if known is None:
+            raise Problem(
+                404,
+                "UnknownRepository",
+                f"No component or Repository names {push.repository}; apply one, then push or redeliver.",
+            )
+        push = push.model_copy(
+            update={
+                "repository": known.repository,
+                "url": known.url,
+                "sequence": self._sequence.next(),
+            }
+        )
+        forced_from = push.before if push.forced else ""
+        started = await self._starter.start(
+            push, ids.push(push.repository, push.ref, push.after, forced_from=forced_from)
+        )
+        answer = {
+            "workflow": started.workflow,
+            "duplicate": started.duplicate,
+            "url": self._link(started.workflow),
+        }
+        return ("Duplicate" if started.duplicate else "Accepted"), JSONResponse(answer, 202)
+
+
+def _uneventful(event: Event) -> tuple[str, Response]:
+    if isinstance(event, Ignored):
+        return event.reason, JSONResponse({"ignored": True, "reason": event.reason, "message": event.message})
+    assert isinstance(event, Ping)  # noqa: S101  (the only one left)
+    return "Ping", JSONResponse({"pong": True})
+
+
+def _logged(headers: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: "".join(ch for ch in headers[name][:_LOGGED_LENGTH] if ch.isprintable())
+        for name in _LOGGED_HEADERS
+        if name in headers
+    }
