@@ -1,0 +1,1 @@
+"""The process: the composition root. Nothing else knows every part."""

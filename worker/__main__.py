@@ -1,0 +1,5 @@
+"""`python -m worker` is `towpath`."""
+
+from worker.commandline import main
+
+main()

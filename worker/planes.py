@@ -1,0 +1,126 @@
+"""Which workflows and activities serve which plane, and with which clients."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Any, Literal
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.apiserver import ApiServer
+from activities.argo import BuildPlane
+from activities.builds import Builds
+from activities.cluster import Cluster
+from activities.followers import Followers
+from activities.lanes import Lanes
+from activities.registry import Registry
+from activities.resources import Resources
+from activities.secrets import Secrets
+from activities.source import Source
+from activities.verification import Verification
+from model import ids
+from model.failure import Failure
+from worker.failures import FailureInterceptor
+from worker.settings import Settings
+from workflows.build import Build
+from workflows.delivery import Delivery
+from workflows.lane import Lane
+from workflows.promotion import Promotion
+from workflows.rollout import Rollout
+from workflows.teardown import Teardown
+
+Plane = Literal["control", "build", "data"]
+WORKFLOWS: Sequence[type] = (Delivery, Build, Promotion, Lane, Rollout, Teardown)
+GRACE = timedelta(seconds=5)
+ACTIVITIES_LIMIT = 2000
+HEARTBEATS = timedelta(seconds=3)
+
+
+def activities_of(instance: object) -> list[Callable[..., Any]]:
+    """Every activity method of an instance."""
+    methods = (getattr(instance, name) for name in dir(instance) if not name.startswith("_"))
+    return [method for method in methods if hasattr(method, "__temporal_activity_definition")]
+
+
+def control_worker(
+    client: Client, settings: Settings, apiserver: ApiServer, followers: Followers | None = None, **options: Any
+) -> Worker:
+    """The control plane's worker: the workflows, the declared resources, Git, and Temporal itself."""
+    source = Source(settings.mirrors, Secrets(apiserver))
+    instances = (source, Resources(apiserver, followers), Lanes(client))
+    return _worker(client, ids.CONTROL_QUEUE, instances, workflows=WORKFLOWS, **options)
+
+
+def build_worker(client: Client, settings: Settings, apiserver: ApiServer, registry: Registry) -> Worker:
+    """A build plane's worker: Argo Workflows and the registry."""
+    plane = BuildPlane(
+        registry=settings.registry, insecure=settings.registry_insecure, **settings.build.model_dump()
+    )
+    return _worker(client, ids.build_queue(settings.plane), (Builds(apiserver, registry, plane),))
+
+
+def data_worker(client: Client, settings: Settings, apiserver: ApiServer) -> Worker:
+    """A data plane's worker: applying, watching, verifying."""
+    instances = (Cluster(apiserver), Verification(apiserver))
+    return _worker(client, ids.data_queue(settings.plane), instances)
+
+
+@asynccontextmanager
+async def serving(plane: Plane, client: Client, settings: Settings) -> AsyncIterator[Worker]:
+    """The worker of a plane with its clients open, closed again at the end."""
+    apiserver = await ApiServer.connect(settings.kubeconfig or None)
+    registry = Registry(settings.registry, insecure=settings.registry_insecure) if plane == "build" else None
+    try:
+        if plane == "control":
+            followers = Followers(apiserver)
+            async with _beside(followers.run()):
+                yield control_worker(client, settings, apiserver, followers)
+        elif plane == "data":
+            yield data_worker(client, settings, apiserver)
+        else:
+            assert registry is not None  # noqa: S101
+            yield build_worker(client, settings, apiserver, registry)
+    finally:
+        if registry is not None:
+            await registry.close()
+        await apiserver.close()
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run something for as long as the block lasts."""
+    running = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+
+def _worker(
+    client: Client, queue: str, instances: Sequence[object], workflows: Sequence[type] = (), **options: Any
+) -> Worker:
+    return Worker(
+        client,
+        task_queue=queue,
+        workflows=workflows,
+        activities=[method for instance in instances for method in activities_of(instance)],
+        interceptors=[FailureInterceptor()],
+        graceful_shutdown_timeout=GRACE,
+        # Cancellation reaches an activity with its heartbeats, and each of some hundred waiting builds sends
+        # its own: nothing waits for a cancelled one to end, so three seconds will do.
+        max_heartbeat_throttle_interval=HEARTBEATS,
+        default_heartbeat_throttle_interval=HEARTBEATS,
+        # Our failures end an update or a workflow; anything else is a bug and retries its task, visibly.
+        workflow_failure_exception_types=[Failure],
+        max_cached_workflows=500,
+        # How long work waits for a worker that has died before another one takes it up.
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),
+        # Most are watches of builds and rollouts that wait for hours: the SDK's default of 100 would let
+        # the hundred-and-first build wait for the end of another.
+        max_concurrent_activities=ACTIVITIES_LIMIT,
+        **options,
+    )

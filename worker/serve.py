@@ -1,0 +1,68 @@
+"""The server's process: webhooks and API on one address."""
+
+import signal
+import sys
+
+import uvicorn
+from fastapi import FastAPI
+
+from activities.apiserver import ApiServer
+from activities.registry import Registry
+from activities.resources import Resources
+from activities.secrets import Secrets
+from model.declared import component
+from model.failure import UserFailure
+from triggers.server import ServerSettings, create
+from triggers.tokens import Tokens
+from worker.connection import connect
+from worker.kept_logs import KeptLogs
+from worker.logs import configure
+from worker.settings import Settings
+
+
+async def application(settings: Settings) -> FastAPI:
+    """The server with its clients, put together.
+
+    Raises:
+        UserFailure: `TokensMissing`, the server will not run without knowing who may use it.
+    """
+    if settings.tokens is None:
+        raise UserFailure("TokensMissing", "Set TOWPATH_TOKENS to a JSON file of {name, email, roles, sha256}.")
+    apiserver = await ApiServer.connect(settings.kubeconfig or None)
+    client = await connect(settings, "towpath-server", lazy=True)
+    secrets = tuple(part for part in settings.webhook_secret.get_secret_value().split(",") if part)
+    return create(
+        ServerSettings(
+            webhook_secrets=secrets,
+            temporal_ui=settings.temporal.ui_url,
+            temporal_namespace=settings.temporal.namespace,
+            webhook_body_limit=settings.body_limit_bytes,
+        ),
+        client=client,
+        apiserver=apiserver,
+        secrets=Secrets(apiserver),
+        releases=Resources(apiserver),
+        logs=KeptLogs(Registry(settings.registry, insecure=settings.registry_insecure)),
+        tokens=Tokens(settings.tokens),
+        convert=component,
+    )
+
+
+async def run(settings: Settings) -> None:
+    """Serve until told to stop."""
+    configure(settings.log_level, settings.log_format)
+    host, _, port = settings.listen.rpartition(":")
+    config = uvicorn.Config(
+        await application(settings),
+        host=host,
+        port=int(port),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    # uvicorn raises the signal that stopped it once more, for whoever handled it before. By default that would
+    # end the process on the spot, with the last spans still to be sent.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    await uvicorn.Server(config).serve()

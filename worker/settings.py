@@ -1,0 +1,66 @@
+"""Everything a process of Towpath is told from outside, read once from the environment."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class TemporalSettings(BaseSettings):
+    """Where Temporal is. With `tls_*` set (paths of PEM files) workers dial out over mutual TLS."""
+
+    model_config = SettingsConfigDict(env_prefix="TEMPORAL_")
+
+    address: str = "127.0.0.1:7233"
+    namespace: str = "towpath"
+    ui_url: str = ""
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+
+class BuildSettings(BaseSettings):
+    """What a build plane has.
+
+    `builders` and `runtimes` are JSON objects of image references: builders by `dockerfile`, `nodejs`,
+    `python`; runtimes by `nodejs`, `python`. `hub` stands in for docker.io (`host[:port]/path`, empty for
+    the real one). Sizes are Kubernetes quantities.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TOWPATH_BUILD_")
+
+    builders: dict[str, str] = {}
+    runtimes: dict[str, str] = {}
+    hub: str = ""
+    namespace: str = "towpath-build-plane"
+    service_account: str = "towpath-build"
+    seccomp_profile: str = "towpath-buildah.json"
+    cpu_limit: str = "2"
+    memory_limit: str = "2Gi"
+
+
+class Settings(BaseSettings):
+    """Settings of every kind of process; each reads what it needs.
+
+    `kubeconfig` empty means the in-cluster credentials. `registry` is host[:port] of the image registry,
+    `registry_insecure` allows plain HTTP to it (the local stack). `plane` names the plane that a build or
+    data worker serves.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TOWPATH_")
+
+    temporal: TemporalSettings = Field(default_factory=TemporalSettings)
+    kubeconfig: str = ""
+    plane: str = "default"
+    registry: str = ""
+    registry_insecure: bool = False
+    build: BuildSettings = Field(default_factory=BuildSettings)
+    mirrors: Path = Path("/var/cache/towpath/mirrors")
+    listen: str = "127.0.0.1:8480"
+    webhook_secret: SecretStr = SecretStr("")
+    tokens: Path | None = None
+    body_limit_bytes: int = 25 * 1024 * 1024
+    metrics_listen: str = ""
+    otlp_endpoint: str = ""
+    log_level: str = "INFO"
+    log_format: str = "json"
