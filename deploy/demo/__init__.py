@@ -1,0 +1,1 @@
+"""The main job on real input, told step by step: what `make demo` runs after `make up`."""

@@ -1,0 +1,10 @@
+//go:build tools
+
+// Package tools names the commands that the local stack builds, so that
+// go.mod and go.sum pin every module they need.
+package tools
+
+import (
+	_ "github.com/argoproj/argo-workflows/v4/cmd/argoexec"
+	_ "github.com/argoproj/argo-workflows/v4/cmd/workflow-controller"
+)

@@ -1,0 +1,11 @@
+//go:build tools
+
+// Package tools names the commands that the local stack builds, so that
+// go.mod and go.sum pin every module they need.
+package tools
+
+import (
+	_ "github.com/cilium/cilium/daemon"
+	_ "github.com/cilium/cilium/operator"
+	_ "github.com/cilium/cilium/plugins/cilium-cni"
+)

@@ -1,0 +1,3 @@
+module towpath.dev/local/pause
+
+go 1.24.0

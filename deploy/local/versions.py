@@ -1,0 +1,16 @@
+"""The pinned versions of everything that the local stack builds, in one place.
+
+A version that a tools module under ``parts/`` names too must be changed there
+as well (``go get module@version && go mod tidy``); a unit test compares them.
+"""
+
+from typing import Final
+
+KUBERNETES: Final = "1.34.4"
+ETCD: Final = "3.6.5"
+ARGO_WORKFLOWS: Final = "4.0.7"
+TEMPORAL: Final = "1.32.1"
+TEMPORAL_UI: Final = "2.54.1"
+TEMPORAL_TEST_SERVER: Final = "1.32.1"
+COREDNS: Final = "1.12.4"
+CILIUM: Final = "1.18.6"
