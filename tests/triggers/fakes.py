@@ -1,0 +1,244 @@
+"""Stand-ins for our own Protocols: an API server's watches, Temporal's runs, the starter, secrets, logs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel
+from temporalio.common import TypedSearchAttributes
+
+from activities.changes import Change
+from model.commit import Commit
+from model.component import Component
+from model.failure import Conflict, InfrastructureFailure, NotFound, UserFailure
+from model.image import Image
+from model.key import ComponentKey
+from model.push import Push
+from model.release import Release
+from model.source import SourceLocation
+from model.workload import Workload
+from triggers.api.access import LogPiece
+from triggers.runs import Kind, Run
+from triggers.starter import Started
+
+M = TypeVar("M", bound=BaseModel)
+URL = "https://git.example/team/hello-world.git"
+COMMIT = "1" * 40
+OLDER = "2" * 40
+
+
+class FakeApiServer:
+    """Watches that are fed by the test. `hold` keeps the first list back."""
+
+    def __init__(self, *objects: dict[str, Any]) -> None:
+        self.objects = list(objects)
+        self.listable = asyncio.Event()
+        self.listable.set()
+        self._queues: list[tuple[str, str, asyncio.Queue[Change]]] = []
+
+    async def watch(
+        self, api_version: str, kind: str, namespace: str = "", labels: str = "", fields: str = ""
+    ) -> AsyncIterator[Change]:
+        await self.listable.wait()
+        queue: asyncio.Queue[Change] = asyncio.Queue()
+        self._queues.append((api_version, kind, queue))
+        for obj in self.objects:
+            if (obj["apiVersion"], obj["kind"]) == (api_version, kind):
+                yield Change("ADDED", obj)
+        yield Change("SYNCED", {})
+        while True:
+            yield await queue.get()
+
+    def watched(self, kind: str) -> bool:
+        """Whether every watch of the kind has handed out its list."""
+        return bool(self._queues) and all(queue.empty() for _, each, queue in self._queues if each == kind)
+
+    def tell(self, change: Literal["ADDED", "MODIFIED", "DELETED"], obj: dict[str, Any]) -> None:
+        for api_version, kind, queue in self._queues:
+            if (obj["apiVersion"], obj["kind"]) == (api_version, kind):
+                queue.put_nowait(Change(change, obj))
+
+
+class FakeStarter:
+    """Remembers what was started; `down` is a Temporal that cannot be reached."""
+
+    def __init__(self) -> None:
+        self.started: dict[str, Push] = {}
+        self.down = False
+        self.news = asyncio.Event()
+
+    async def start(self, push: Push, workflow: str) -> Started:
+        if self.down:
+            raise InfrastructureFailure("TemporalUnavailable", "Temporal did not take the push.")
+        if workflow in self.started:
+            return Started(workflow, duplicate=True)
+        self.started[workflow] = push
+        self.news.set()
+        return Started(workflow, duplicate=False)
+
+
+class FakeRuns:
+    """Runs with canned states; updates are recorded and answered once per id."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, Run] = {}
+        self.states: dict[tuple[str, str], BaseModel] = {}
+        self.updates: dict[str, tuple[str, str, BaseModel]] = {}
+        self.answers: dict[str, BaseModel] = {}
+        self.refusals: dict[str, Conflict] = {}
+        self.started: dict[str, BaseModel] = {}
+        self.cancelled: list[str] = []
+        self.running_lanes: set[str] = set()
+        self.down = False
+
+    def put(self, run: Run, **states: BaseModel) -> None:
+        self.runs[run.workflow] = run
+        self.states.update({(run.workflow, name): state for name, state in states.items()})
+
+    async def query(self, workflow: str, name: str, result: type[M]) -> M:
+        self._check(workflow)
+        state = self.states.get((workflow, name))
+        if state is None:
+            raise InfrastructureFailure("NoWorker", "No answer in time.")
+        assert isinstance(state, result)
+        return state
+
+    async def state(self, run: Run, result: type[M]) -> M:
+        return await self.query(run.workflow, "state", result)
+
+    async def update(self, workflow: str, name: str, argument: BaseModel, update_id: str, result: type[M]) -> M:
+        self._check(workflow)
+        if name in self.refusals:
+            raise self.refusals[name]
+        self.updates.setdefault(update_id, (workflow, name, argument))
+        answer = self.answers[name]
+        assert isinstance(answer, result)
+        return answer
+
+    async def describe(self, workflow: str) -> Run | None:
+        if self.down:
+            raise InfrastructureFailure("TemporalUnavailable", "Temporal cannot be reached; try again.")
+        return self.runs.get(workflow)
+
+    async def find(self, kind: Kind, component: ComponentKey, limit: int) -> list[Run]:
+        if self.down:
+            raise InfrastructureFailure("TemporalUnavailable", "Temporal cannot be reached; try again.")
+        prefix = f"{kind.lower()}/{component}/"
+        found = [run for run in self.runs.values() if run.workflow.startswith(prefix)]
+        return sorted(found, key=lambda run: run.started_at, reverse=True)[:limit]
+
+    async def start(
+        self,
+        kind: Kind,
+        argument: BaseModel,
+        workflow: str,
+        request: str,
+        attributes: TypedSearchAttributes,
+        summary: str,
+        again: bool = False,
+    ) -> bool:
+        known = self.runs.get(workflow)
+        if known is not None and (known.open or not again):
+            return False
+        self.started[workflow] = argument
+        self.runs[workflow] = Run(workflow, "RUNNING", started_at=9000, request=request)
+        return True
+
+    async def lanes(self) -> set[ComponentKey]:
+        if self.down:
+            raise InfrastructureFailure("TemporalUnavailable", "Temporal cannot be reached; try again.")
+        return {ComponentKey.parse(name.removeprefix("lane/").rpartition("/")[0]) for name in self.running_lanes}
+
+    async def cancel(self, workflow: str) -> None:
+        self._check(workflow)
+        self.cancelled.append(workflow)
+
+    def _check(self, workflow: str) -> None:
+        if self.down:
+            raise InfrastructureFailure("TemporalUnavailable", "Temporal cannot be reached; try again.")
+        if workflow not in self.runs:
+            raise NotFound("RunNotFound", f"There is no {workflow}.")
+
+
+class FakeSecrets:
+    """Secrets by namespace, name and key."""
+
+    def __init__(self, **texts: str) -> None:
+        self.texts = texts
+
+    async def read(self, namespace: str, name: str, key: str) -> str | None:
+        return self.texts.get(name)
+
+
+class FakeReleases:
+    """Releases of one component."""
+
+    def __init__(self, *releases: Release) -> None:
+        self.kept = {release.name: release for release in releases}
+
+    async def release(self, key: ComponentKey, name: str) -> Release | None:
+        return self.kept.get(name)
+
+    async def releases(self, key: ComponentKey) -> list[Release]:
+        return list(self.kept.values())
+
+
+class FakeLogs:
+    """Logs by reference."""
+
+    def __init__(self, **logs: bytes) -> None:
+        self.logs = logs
+
+    async def read(self, reference: str, offset: int) -> LogPiece:
+        if reference not in self.logs:
+            raise NotFound("LogNotFound", "There is no log yet.")
+        content = self.logs[reference][offset : offset + 16]
+        return LogPiece(content, offset + len(content))
+
+
+def component_object(
+    name: str = "hello-world", url: str = URL, generation: int = 1, **status: Any
+) -> dict[str, Any]:
+    return {
+        "apiVersion": "openchoreo.dev/v1alpha1",
+        "kind": "Component",
+        "metadata": {"namespace": "default", "name": name, "uid": f"uid-{name}", "generation": generation},
+        "spec": {"url": url},
+        "status": status,
+    }
+
+
+def repository_object(url: str = URL, *secrets: str, name: str = "repo") -> dict[str, Any]:
+    refs = [{"name": secret, "key": "secret"} for secret in secrets]
+    return {
+        "apiVersion": "towpath.dev/v1alpha1",
+        "kind": "Repository",
+        "metadata": {"namespace": "default", "name": name, "uid": f"uid-{name}", "generation": 1},
+        "spec": {"url": url, "webhook": {"secretRefs": refs}} if refs else {"url": url},
+    }
+
+
+def convert(obj: dict[str, Any]) -> Component:
+    """What reads our fake objects."""
+    url = obj["spec"]["url"]
+    if url == "bad":
+        raise UserFailure("Invalid", "spec.url: not an address.")
+    metadata = obj["metadata"]
+    return Component(
+        key=ComponentKey(namespace=metadata["namespace"], name=metadata["name"]),
+        uid=metadata["uid"],
+        generation=metadata["generation"],
+        source=SourceLocation(url=url),
+    )
+
+
+def release(number: int, commit: str = COMMIT) -> Release:
+    return Release(
+        name=f"hello-world-{commit[:7]}-{number}",
+        component=ComponentKey(name="hello-world"),
+        project="default",
+        commit=Commit(id=commit, author="Ada", author_email="ada@example", subject="A change"),
+        image=Image(repository="registry/hello-world", digest=f"sha256:{number:064x}"),
+        workload=Workload(),
+        sequence=number,
+    )

@@ -1,0 +1,223 @@
+"""The world outside the workflows, as far as their tests need one: scripted, and remembering what was done.
+
+The activities carry the names of the real ones; the workflows cannot tell the difference.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from temporalio import activity
+
+from activities.resources import Binding
+from model.build import BuildRequest, BuildResult, Rivals, SubmittedBuild
+from model.commit import Commit
+from model.component import Component
+from model.image import Image
+from model.key import ComponentKey
+from model.note import Note
+from model.pipeline import EnvironmentStep, Pipeline
+from model.policy import StepPolicy
+from model.push import Push
+from model.release import Release
+from model.rollout import Applied, RolloutRequest, Target
+from model.source import Changes, ChangesRequest, SourceLocation
+from model.teardown import OpenRuns
+from model.verdict import Observation, Verdict
+from model.workload import Workload
+
+HEALTHY = Verdict(
+    health="healthy", reason="Stable", message="ok", observations=(Observation(at=1, subject="pods", value="1/1"),)
+)
+CRASHING = Verdict(health="unhealthy", reason="CrashLoopBackOff", message="exit code 1")
+KEY = ComponentKey(name="hello")
+
+
+def commit(number: int) -> Commit:
+    """The n-th commit of the test's repository."""
+    return Commit(id=f"{number:040x}", author="dev", author_email="dev@example.test", subject=f"change {number}")
+
+
+def image(number: int) -> Image:
+    """The image of the n-th commit."""
+    return Image(repository="registry.test/default/default/hello", digest=f"sha256:{number:064x}")
+
+
+def release(number: int) -> Release:
+    """The release of the n-th commit."""
+    return Release(
+        name=f"hello-{number}",
+        component=KEY,
+        project="default",
+        commit=commit(number),
+        image=image(number),
+        workload=Workload(),
+        sequence=number,
+    )
+
+
+COMPONENT = Component(key=KEY, uid="u1", source=SourceLocation(url="http://git.test/hello.git"))
+
+
+def pipeline(approvals: int = 1, **policy: object) -> Pipeline:
+    """development -> staging -> production, the last behind approvals."""
+    gated = StepPolicy.model_validate({"approvals": approvals, **policy})
+    return Pipeline(
+        name="default",
+        steps=(
+            EnvironmentStep(environment="development"),
+            EnvironmentStep(environment="staging", sources=("development",)),
+            EnvironmentStep(environment="production", sources=("staging",), production=True, policy=gated),
+        ),
+    )
+
+
+def push(number: int, **changed: object) -> Push:
+    """The push of the n-th commit."""
+    return Push.model_validate(
+        {
+            "repository": "git.test/hello",
+            "url": "http://git.test/hello.git",
+            "ref": "refs/heads/main",
+            "before": commit(number - 1).id,
+            "after": commit(number).id,
+            "sequence": number,
+            **changed,
+        }
+    )
+
+
+@dataclass
+class World:
+    """Scripts: `verdicts[(environment, commit number)]`, `builds[commit number]`. Everything else is well."""
+
+    pipeline: Pipeline = field(default_factory=pipeline)
+    verdicts: dict[tuple[str, int], Verdict] = field(default_factory=dict)
+    builds: dict[int, list[BuildResult]] = field(default_factory=lambda: defaultdict(list))
+    build_gates: dict[int, asyncio.Event] = field(default_factory=dict)
+    apply_gate: asyncio.Event | None = None
+    apply_failures: list[Exception] = field(default_factory=list)
+    paths: tuple[str, ...] | None = None
+    head: int = 0
+    components: list[Component] = field(default_factory=lambda: [COMPONENT])
+    rivals: dict[int, Rivals] = field(default_factory=dict)
+    changes_failures: list[Exception] = field(default_factory=list)
+    components_failures: list[Exception] = field(default_factory=list)
+    running: dict[str, Release] = field(default_factory=dict)
+    applied: list[tuple[str, str]] = field(default_factory=list)
+    releases: list[Release] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    open: list[OpenRuns] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    submitted: list[str] = field(default_factory=list)
+    deploying: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    most_at_once: int = 0
+
+    def all(self) -> list[Callable[..., Any]]:
+        """Every activity, for a worker."""
+        return [
+            self.components_for, self.component, self.read_pipeline, self.record_release, self.bind, self.tell,
+            self.changes, self.submit, self.older, self.watch_build, self.stop, self.apply, self.watch,
+            self.verify,
+            self.remove,
+            self.open_runs,
+        ]  # fmt: skip
+
+    @activity.defn(name="resources.components_for")
+    async def components_for(self, _push: Push) -> list[Component]:
+        if self.components_failures:
+            raise self.components_failures.pop(0)
+        return self.components
+
+    @activity.defn(name="resources.component")
+    async def component(self, key: ComponentKey) -> Component | None:
+        return next((component for component in self.components if component.key == key), None)
+
+    @activity.defn(name="resources.pipeline")
+    async def read_pipeline(self, _component: Component) -> Pipeline:
+        return self.pipeline
+
+    @activity.defn(name="resources.record_release")
+    async def record_release(self, release: Release) -> None:
+        self.releases.append(release)
+
+    @activity.defn(name="resources.bind")
+    async def bind(self, binding: Binding) -> None:
+        return None
+
+    @activity.defn(name="resources.tell")
+    async def tell(self, note: Note) -> None:
+        self.notes.append(note)
+
+    @activity.defn(name="source.changes")
+    async def changes(self, request: ChangesRequest) -> Changes:
+        if self.changes_failures:
+            raise self.changes_failures.pop(0)
+        number = int(request.after or "1", 16)
+        head = max(self.head, number)
+        return Changes(commit=commit(number), head=commit(head).id, superseded=head > number, paths=self.paths)
+
+    @activity.defn(name="builds.submit")
+    async def submit(self, request: BuildRequest) -> SubmittedBuild:
+        name = f"argo-{int(request.commit.id, 16)}-{request.number}-{request.attempt}"
+        self.submitted.append(name)
+        return SubmittedBuild(
+            namespace="b", name=name, uid=name, component=request.component.key, image_repository="r"
+        )
+
+    @activity.defn(name="builds.older")
+    async def older(self, request: BuildRequest) -> Rivals:
+        return self.rivals.get(int(request.commit.id, 16), Rivals())
+
+    @activity.defn(name="builds.watch")
+    async def watch_build(self, build: SubmittedBuild) -> BuildResult:
+        number = int(build.name.split("-")[1])
+        gate = self.build_gates.get(number)
+        while gate is not None and not gate.is_set():
+            activity.heartbeat()
+            await asyncio.sleep(0.05)
+        scripted = self.builds[number]
+        return scripted.pop(0) if scripted else BuildResult(phase="succeeded", image=image(number))
+
+    @activity.defn(name="builds.stop")
+    async def stop(self, build: SubmittedBuild) -> None:
+        self.stopped.append(build.name)
+
+    @activity.defn(name="cluster.apply")
+    async def apply(self, request: RolloutRequest) -> Applied:
+        environment = request.target.step.environment
+        if self.apply_failures:
+            raise self.apply_failures.pop(0)
+        self.deploying[environment] += 1
+        self.most_at_once = max(self.most_at_once, self.deploying[environment])
+        self.applied.append((environment, request.release.name))
+        self.running[environment] = request.release
+        return Applied(
+            namespace=environment, name=request.release.name, uid="d", generation=1,
+            image=request.release.image.reference, stability_seconds=0, deadline_seconds=10,
+        )  # fmt: skip
+
+    @activity.defn(name="cluster.watch")
+    async def watch(self, applied: Applied) -> Verdict:
+        try:
+            while self.apply_gate is not None and not self.apply_gate.is_set():
+                activity.heartbeat()
+                await asyncio.sleep(0.05)
+            number = int(self.running[applied.namespace].commit.id, 16)
+            return self.verdicts.get((applied.namespace, number), HEALTHY)
+        finally:
+            self.deploying[applied.namespace] -= 1
+
+    @activity.defn(name="cluster.remove")
+    async def remove(self, target: Target) -> None:
+        self.running.pop(target.step.environment, None)
+
+    @activity.defn(name="lanes.open_runs")
+    async def open_runs(self, _key: ComponentKey) -> OpenRuns:
+        return self.open.pop(0) if self.open else OpenRuns()
+
+    @activity.defn(name="verification.verify")
+    async def verify(self, request: RolloutRequest) -> Verdict:
+        return HEALTHY
