@@ -107,9 +107,10 @@ class Declarations:
     async def _complain(self, obj: dict[str, Any], failure: UserFailure) -> None:
         metadata = obj["metadata"]
         log.warning("manifest cannot be used", kind=obj["kind"], name=metadata["name"], reason=failure.reason)
-        occasion = str(metadata.get("generation", 0))
         try:
-            await events.leave(self._server, obj, "Warning", failure.reason, failure.message, occasion)
+            await events.leave(
+                self._server, obj, "Warning", failure.reason, failure.message, events.generation(obj)
+            )
         except Failure as unheard:
             # One manifest that nobody can be told about must not hold up everybody's pushes.
             log.warning("complaint not left", name=metadata["name"], reason=unheard.reason)

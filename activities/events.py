@@ -15,6 +15,11 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def generation(obj: dict[str, Any]) -> str:
+    """The occasion of what is wrong with a manifest: once for each time it is written."""
+    return str(obj["metadata"].get("generation", 0))
+
+
 async def leave(
     server: ApiServer,
     about: dict[str, Any],

@@ -172,7 +172,7 @@ class Resources:
             return
         try:
             await asyncio.gather(
-                events.leave(self._server, obj, note.type, note.reason, note.message, _occasion(note)),
+                events.leave(self._server, obj, note.type, note.reason, note.message, _occasion(note, obj)),
                 self._write_status(obj, note),
             )
         except (NotFound, InfrastructureFailure) as failure:
@@ -251,8 +251,11 @@ def _owner(obj: dict[str, Any]) -> dict[str, Any]:
     return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "name": metadata["name"], "uid": metadata["uid"]}
 
 
-def _occasion(note: Note) -> str:
-    """What tells one occasion from another: the activity, which keeps its id when it is tried again."""
+def _occasion(note: Note, obj: dict[str, Any]) -> str:
+    """What tells one occasion from another: the activity, which keeps its id when it is tried again; for what
+    a manifest says, its generation."""
+    if note.of_manifest:
+        return events.generation(obj)
     if not activity.in_activity():
         return f"{note.workflow}/{note.stage}/{note.message}"
     info = activity.info()

@@ -57,7 +57,7 @@ class Delivery:
         except FailureError as error:
             if is_cancelled_exception(error):
                 raise
-            return await self._cannot_read(error, self._named(push))
+            return await self._cannot_read(error, self._named(push), of_manifest=True)
         if not components:
             return self._end("NobodyFollows", f"No component follows {push.ref} of {push.repository}.")
         if push.cause != "push" and components[0].source is None:
@@ -162,12 +162,19 @@ class Delivery:
         """The components that a push names, for telling them what is wrong with their manifests."""
         return [Component(key=key, api_version=push.declared_in) for key in push.components if push.declared_in]
 
-    async def _cannot_read(self, error: FailureError, components: list[Component]) -> DeliveryState:
+    async def _cannot_read(
+        self, error: FailureError, components: list[Component], of_manifest: bool = False
+    ) -> DeliveryState:
         cause = cause_of(error)
-        return await self._warn(components, cause.reason, cause.message, "Source: unreadable")
+        return await self._warn(components, cause.reason, cause.message, "Source: unreadable", of_manifest)
 
     async def _warn(
-        self, components: list[Component], reason: str, message: str, stage_told: str
+        self,
+        components: list[Component],
+        reason: str,
+        message: str,
+        stage_told: str,
+        of_manifest: bool = False,
     ) -> DeliveryState:
         """End without a build, and say on every component why."""
         for component in components:
@@ -179,6 +186,7 @@ class Delivery:
                 stage=stage_told,
                 workflow=workflow.info().workflow_id,
                 ready=False,
+                of_manifest=of_manifest,
             )
             self._teller.tell(note)
         await self._teller.finish()

@@ -370,6 +370,17 @@ async def test_a_push_finds_the_components_that_follow_it(
     assert await resources.components_for(push.model_copy(update={"ref": "refs/heads/other"})) == []
     named = push.model_copy(update={"components": (ComponentKey(namespace=namespace, name="switched-off"),)})
     assert [component.key.name for component in await resources.components_for(named)] == ["switched-off"]
+    # The Delivery of the applied manifest finds the same, when it is there first or later.
+    theirs = Component(key=ComponentKey(namespace=namespace, name="broken"), api_version=OPENCHOREO)
+    said = Note(
+        component=theirs,
+        type="Warning",
+        reason="InvalidManifest",
+        message="spec.componentType: no",
+        of_manifest=True,
+    )
+    for _ in range(2):
+        await ActivityEnvironment().run(resources.tell, said)
     complaint = kubectl("-n", namespace, "get", "events", "--field-selector", "involvedObject.name=broken")
     assert complaint.count("spec.componentType") == 1
 

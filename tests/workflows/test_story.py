@@ -407,3 +407,4 @@ async def test_a_manifest_that_cannot_be_used_is_told_on_its_component(serve: Se
     [note] = world.notes
     assert (note.type, note.component.key) == ("Warning", KEY)
     assert "spec.componentType" in note.message
+    assert note.of_manifest, "whoever reads all components complains of it as well; people hear it once"
