@@ -61,6 +61,11 @@ def rollout(component: ComponentKey, environment: str, revision: int) -> str:
     return f"rollout/{component}/{environment}/{revision}"
 
 
+def vigil(component: ComponentKey, environment: str, revision: int) -> str:
+    """Id of the watch over a revision after it was healthy."""
+    return f"vigil/{component}/{environment}/{revision}"
+
+
 def teardown(component: ComponentKey, uid: str) -> str:
     """Id of the clean-up after a component was deleted; `uid` is the deleted object's."""
     return f"teardown/{component}/{uid}"

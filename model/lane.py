@@ -17,12 +17,16 @@ class LaneRequest(Value):
     """Somebody wants something of the lane. `id` makes it idempotent: the same id is one effect.
 
     `candidate` waits at the lane's gate, `deploy` runs a release, `withdraw` takes a candidate back.
-    `promotion` is the workflow to tell how it went. `traceparent` (W3C; empty when nothing is traced) is
+    `restore` is a release set's compensation: back to what ran before the revision that the request
+    `undo_of` made; it needs no gate, goes before what waits, and sets no floor.
+    `promotion` is the workflow to tell how it went, `set` the release set it belongs to (its workflow; empty
+    for none). A `pinned` request is not superseded by newer ones; `allow_older` is a person's word that going
+    to an older release than the last good one is meant. `traceparent` (W3C; empty when nothing is traced) is
     the trace that what the lane does for this request belongs to.
     """
 
     id: str
-    kind: Literal["candidate", "deploy", "withdraw"]
+    kind: Literal["candidate", "deploy", "withdraw", "restore"]
     component: Component
     step: EnvironmentStep
     release: Release
@@ -30,14 +34,32 @@ class LaneRequest(Value):
     promotion: str = ""
     reason: str = ""
     traceparent: str = ""
+    pinned: bool = False
+    allow_older: bool = False
+    set: str = ""
+    undo_of: str = ""
 
 
 class LaneSettled(Value):
-    """The lane's answer to a promotion. `held` is not final: the request still waits."""
+    """The lane's answer to a promotion.
+
+    `held` is not final: the request still waits. Nor is `inconclusive`: the release runs, unproven, until a
+    person accepts it (`healthy` follows), goes back (`rolled-back`), or another release takes its place.
+    """
 
     request: str
     environment: str
-    result: Literal["healthy", "rolled-back", "failed", "stuck", "cancelled", "superseded", "held", "refused"]
+    result: Literal[
+        "healthy",
+        "rolled-back",
+        "failed",
+        "stuck",
+        "cancelled",
+        "superseded",
+        "held",
+        "refused",
+        "inconclusive",
+    ]
     reason: str = ""
     message: str = ""
     revision: int = 0

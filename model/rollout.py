@@ -52,8 +52,9 @@ class Applied(Value):
 
 
 class RolloutResult(Value):
-    """How a Rollout ended. `failed`: nothing good to go back to. `stuck`: going back failed as well."""
+    """How a Rollout ended. `failed`: nothing good to go back to. `stuck`: going back failed as well.
+    `inconclusive`: nobody can tell, and the release is left running until a person decides."""
 
-    result: Literal["healthy", "rolled-back", "failed", "stuck", "cancelled"]
+    result: Literal["healthy", "rolled-back", "failed", "stuck", "cancelled", "inconclusive"]
     verdict: Verdict
     rollback_verdict: Verdict | None = None

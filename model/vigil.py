@@ -1,0 +1,31 @@
+"""Watching on after a deployment was healthy, and the alarm when it no longer is."""
+
+from model.release import Release
+from model.rollout import Target
+from model.value import Value
+from model.verdict import Verdict
+
+
+class VigilRequest(Value):
+    """What a Vigil is started with: watch `revision` of a lane for `seconds`, one look each `interval_seconds`.
+
+    `lane` is the workflow to alarm.
+    """
+
+    target: Target
+    release: Release
+    revision: int
+    interval_seconds: float
+    seconds: float
+    lane: str
+
+
+class Alarm(Value):
+    """What was healthy is no longer. `id` makes it idempotent.
+
+    The lane goes back when `revision` is still what runs there, and leaves it alone otherwise.
+    """
+
+    id: str
+    revision: int
+    verdict: Verdict
