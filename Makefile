@@ -31,6 +31,9 @@ down: venv ## Stop everything that `make up` started, and nothing else; history 
 demo: up ## Start everything, then carry real pushes to production and back, told step by step
 	@$(BIN)/python -m deploy.demo
 
+# Tests and measurements are done on everything that there is.
+test bench: export TOWPATH_WITH = all
+
 test: up ## Every test: unit, workflows, replay, integration, and the whole story end to end
 	@$(BIN)/python -m pytest
 

@@ -205,6 +205,24 @@ COREDNS_IMAGE = Part(
     needs=(COREDNS,),
 )
 
+_PROMETHEUS = "github.com/prometheus/prometheus"
+
+PROMETHEUS = Part(
+    name="prometheus",
+    version=versions.PROMETHEUS,
+    recipe=GoModule(
+        module="prometheus",
+        packages=(("prometheus", f"{_PROMETHEUS}/cmd/prometheus"),),
+        variables=(("github.com/prometheus/common/version.Version", versions.PROMETHEUS),),
+        # Of the ways to find targets only Kubernetes' is built in; the others hold every cloud's SDK.
+        tags="remove_all_sd,enable_kubernetes_sd",
+    ),
+    outputs=("prometheus",),
+    expected_seconds=150,
+    heavy=True,
+)
+"""Part of an extra: see ``extras.py``, as for all that ``PARTS`` does not name."""
+
 PARTS: tuple[Part, ...] = (
     KUBERNETES,
     ETCD,
@@ -219,7 +237,7 @@ PARTS: tuple[Part, ...] = (
     COREDNS_IMAGE,
     CILIUM,
 )
-"""Everything that ``up`` needs, the longest way first."""
+"""Everything that ``up`` needs by itself, the longest way first."""
 
 ONLY_FOR_LOCAL_CLUSTER: frozenset[Part] = frozenset({ETCD, PAUSE, PAUSE_IMAGE, COREDNS, COREDNS_IMAGE, CILIUM})
 """Not needed with ``--cluster existing``."""

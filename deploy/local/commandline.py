@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.local import exports
+from deploy.local import exports, extras
 from deploy.local.errors import StackError
 from deploy.local.progress import Progress, Quiet
 from deploy.local.settings import Settings
@@ -33,6 +33,7 @@ app = typer.Typer(
 
 _MEBIBYTE = 1024 * 1024
 _EXIT_FAILED = 1
+WITH = "TOWPATH_WITH"
 
 
 class Output(StrEnum):
@@ -83,7 +84,7 @@ def _as_root(stack: Stack, before: Callable[[], None] | None = None) -> Iterator
         "TOWPATH_CACHE": str(stack.settings.cache),
         "TOWPATH_STATE": str(stack.settings.state),
         "PYTHONPATH": str(Path(__file__).parents[2]),
-        **({"KUBECONFIG": os.environ["KUBECONFIG"]} if "KUBECONFIG" in os.environ else {}),
+        **{name: os.environ[name] for name in ("KUBECONFIG", WITH) if name in os.environ},
     }
     variables = [f"{name}={value}" for name, value in kept.items()]
     arguments = sys.argv[sys.argv.index("local") + 1 :] if "local" in sys.argv else sys.argv[1:]
@@ -96,17 +97,29 @@ def up(
     cluster: Annotated[
         Cluster, typer.Option(help="Make a cluster here, or use the one that KUBECONFIG names.")
     ] = Cluster.LOCAL,
+    wanted: Annotated[
+        str,
+        typer.Option(
+            "--with",
+            envvar=WITH,
+            help=f"Extras, separated by commas: {', '.join(extra.name for extra in extras.EXTRAS)}, or all.",
+        ),
+    ] = "",
 ) -> None:
-    """Build what is missing and bring everything up. Safe to run twice.
+    """Build what is missing and bring everything up. Safe to run twice. Extras that are up stay up.
 
     Examples:
 
         towpath local up
 
+        towpath local up --with prometheus
+
         KUBECONFIG=~/.kube/config towpath local up --cluster existing
     """
     with _told():
-        stack = Stack(replace(Settings.from_environment(), cluster=cluster.value), Progress())
+        settings = Settings.from_environment()
+        on = extras.chosen(wanted, running=settings.extras)
+        stack = Stack(replace(settings, cluster=cluster.value, extras=on), Progress())
         with _as_root(stack, before=stack.compile):
             stack.up()
         typer.echo(f"Temporal Web UI: {stack.settings.temporal_ui_url}")

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.local import credentials, images
+from deploy.local import credentials, extras, images
 from deploy.local.configuration import write_text
 from deploy.local.readiness import http_ok
 from deploy.local.service import Service
@@ -101,6 +101,8 @@ def _environment(settings: Settings, kubeconfig: str) -> Mapping[str, str]:
         "PYTHONPATH": str(_ROOT),
         "PYTHONUNBUFFERED": "1",
     }
+    for extra in extras.of(settings):
+        shared |= extra.engine(settings) if extra.engine is not None else {}
     return shared | {name: os.environ[name] for name in _PASSED_ON if os.environ.get(name)}
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from deploy.local import credentials
+from deploy.local import credentials, extras
 from deploy.local.catalogue import KUBERNETES
 from deploy.local.settings import Settings
 
@@ -23,6 +23,12 @@ def exports(settings: Settings) -> dict[str, str]:
         "TOWPATH_WEBHOOK_SECRET": credentials.webhook_secret(settings),
         "TOWPATH_GIT_URL": settings.git_url,
         "TOWPATH_REGISTRY": settings.registry,
+        **{
+            name: value
+            for extra in extras.of(settings)
+            if extra.exports is not None
+            for name, value in extra.exports(settings).items()
+        },
         # kubectl, and towpath itself.
         "PATH": os.pathsep.join((str(KUBERNETES.folder(settings)), str(Path(sys.executable).parent))),
     }

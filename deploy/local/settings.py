@@ -39,6 +39,9 @@ class Settings:
     cluster: ClusterKind = "local"
     """Whether ``up`` makes a cluster, or uses the one that ``KUBECONFIG`` named."""
 
+    extras: tuple[str, ...] = ()
+    """What ``up`` brought up besides the core, until ``down``; see ``extras.py``."""
+
     node_name: str = "towpath"
     bridge: str = "towpath0"
     bridge_address: str = "10.88.0.1"
@@ -70,6 +73,7 @@ class Settings:
     temporal_membership_port: int = 27933
     temporal_metrics_port: int = 27800
     temporal_ui_port: int = 28233
+    prometheus_port: int = 29090
     registry_port: int = 5000
     worker_metrics_port: int = 28901  # and the two after it
     server_port: int = 8480
@@ -84,13 +88,14 @@ class Settings:
             remembered = json.loads((state / _REMEMBERED).read_text())
         except FileNotFoundError:
             return cls(cache=cache, state=state)
+        remembered["extras"] = tuple(remembered.get("extras", ()))
         return cls(cache=cache, state=state, **remembered)
 
     def remember(self) -> None:
         """Keep what ``up`` found out for the commands that come after it."""
         write_text(
             self.state / _REMEMBERED,
-            json.dumps({"cluster": self.cluster, "bridge_address": self.bridge_address}),
+            json.dumps({"cluster": self.cluster, "bridge_address": self.bridge_address, "extras": self.extras}),
         )
 
     @property

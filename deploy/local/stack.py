@@ -19,6 +19,7 @@ from deploy.local import (
     containerd,
     coredns,
     engine,
+    extras,
     gitserver,
     images,
     kubernetes,
@@ -141,6 +142,8 @@ class Stack:
             argo.service(settings),
             *engine.services(settings, after=_BEFORE_ENGINE),
         ]
+        for extra in extras.of(settings):
+            services += extra.services(settings)
         if settings.makes_cluster:
             archives = [
                 (containerd.PAUSE_IMAGE, PAUSE_IMAGE.folder(settings) / "image.tar"),
@@ -210,6 +213,8 @@ class Stack:
             containerd.remove_leftovers()
         network.remove_bridge(self.settings)
         kubernetes.remove_cgroups()
+        # The next `up` brings up what it is asked for, not what was there before.
+        replace(self.settings, extras=()).remember()
         self.progress.say("stack", f"down after {time.monotonic() - began:.1f} s")
 
     def _stop(self, names: Sequence[str]) -> None:
@@ -231,7 +236,8 @@ class Stack:
                     os.chown(path, user, group)
 
     def _parts(self) -> list[Part]:
-        parts = [*PARTS, images.CRANE, images.IMAGES]
+        more = [part for extra in extras.of(self.settings) for part in extra.parts]
+        parts = [*PARTS, images.CRANE, images.IMAGES, *more]
         return [part for part in parts if self.settings.makes_cluster or part not in ONLY_FOR_LOCAL_CLUSTER]
 
     def _fill_cluster(self) -> None:
@@ -239,6 +245,9 @@ class Stack:
         cluster.apply_once(self.settings, "argo", argo.write_manifests(self.settings))
         if self.settings.makes_cluster:
             cluster.apply_once(self.settings, "coredns", coredns.write_manifests(self.settings))
+        for extra in extras.of(self.settings):
+            if extra.manifests is not None:
+                cluster.apply_once(self.settings, extra.name, extra.manifests(self.settings))
         try:
             cluster.apply_manifests(self.settings)
         except StackError as error:

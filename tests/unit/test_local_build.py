@@ -88,6 +88,7 @@ def test_versions_agree_with_the_tools_modules() -> None:
         "argo": f"github.com/argoproj/argo-workflows/v4 v{versions.ARGO_WORKFLOWS}",
         "cilium": f"github.com/cilium/cilium v{versions.CILIUM}",
         "coredns": f"github.com/coredns/coredns v{versions.COREDNS}",
+        "prometheus": f"github.com/prometheus/prometheus v{versions.PROMETHEUS}",
     }.items():
         assert line in (PARTS_FOLDER / module / "go.mod").read_text()
     pom = (PARTS_FOLDER / "temporal-test-server" / "pom.xml").read_text()
