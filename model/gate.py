@@ -16,6 +16,7 @@ class Approval(Value):
     approve: bool = True
     reason: str = ""
     at: float = 0
+    proof: str = ""
 
 
 class GateState(Value):

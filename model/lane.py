@@ -83,6 +83,7 @@ class Order(Value):
     component: Component | None = None
     step: EnvironmentStep | None = None
     traceparent: str = ""
+    proof: str = ""
 
 
 class Answer(Value):
