@@ -16,6 +16,8 @@ from model import labels
 from model.failure import Conflict, InfrastructureFailure, UserFailure
 from model.fence import fence_of, is_late
 from model.manifests import bundle
+from model.manifests.job import JOB_KINDS
+from model.manifests.job import selector as job_selector
 from model.manifests.metadata import selector
 from model.rollout import Applied, RolloutRequest, Target
 from model.verdict import Verdict
@@ -52,7 +54,7 @@ class Cluster:
         """
         async with beating():
             parts = bundle.parts(request, await self._dependencies.connections(request))
-            await self._prepare(request.target)
+            await self.prepare(request.target)
             existing = await self._existing(request.target)
             for obj in existing.values():
                 _refuse_late(obj, request)
@@ -103,12 +105,17 @@ class Cluster:
         """
         async with beating():
             existing = await self._existing(target)
-            await _all(self._delete(obj) for obj in existing.values())
+            await _all(self._delete(obj) for obj in (*existing.values(), *await self._of_jobs(target)))
             await self._await_no_pods(target)
             await self._remove_namespace(target)
 
-    async def _prepare(self, target: Target) -> None:
-        """The namespace and what every component in it needs."""
+    async def prepare(self, target: Target) -> None:
+        """Make the namespace and what every component in it needs.
+
+        Raises:
+            UserFailure: `NamespaceTaken`.
+            InfrastructureFailure: the API server is away, or the namespace is being deleted.
+        """
         platform = bundle.platform(target)
         found = await self._kubernetes.get("v1", "Namespace", target.namespace)
         if found is not None:
@@ -126,6 +133,15 @@ class Cluster:
             for version, kind in bundle.COMPONENT_KINDS
         )
         return {_identity(obj): obj for objects in lists for obj in objects}
+
+    async def _of_jobs(self, target: Target) -> list[Object]:
+        """What hooks and checks have left."""
+        key = target.component.key
+        chosen = labels.query({labels.MANAGED_BY: labels.MANAGER, **job_selector(key.name, key.namespace)})
+        lists = await _all(
+            self._kubernetes.list(version, kind, target.namespace, labels=chosen) for version, kind in JOB_KINDS
+        )
+        return [obj for objects in lists for obj in objects]
 
     async def _write(self, obj: Object, existing: Object | None, request: RolloutRequest) -> Object:
         """Apply against the very version that was looked at, so that a later step's write is never undone."""

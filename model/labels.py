@@ -19,6 +19,9 @@ WORKFLOW = "towpath.dev/workflow"
 SPEC_HASH = "towpath.dev/spec-hash"
 REVISION = "towpath.dev/revision"
 FENCE = "towpath.dev/fence"
+JOB_OF = "towpath.dev/job-of"
+JOB_ID = "towpath.dev/job-id"
+STOPPED = "towpath.dev/stopped"
 
 MANAGER = "towpath"
 

@@ -42,6 +42,13 @@ def argo_workflow(component: ComponentKey, commit: str, number: int, attempt: in
     return f"{stem}{again}-{short_hash(str(component), commit, str(number), str(attempt))}"
 
 
+def job(component: str, name: str, request: str) -> str:
+    """Name of a Job beside a component; `request` is the id that makes it one Job. At most 57 characters,
+    which leaves room for what is named after it."""
+    stem = label_value(f"{component[:27]}-{name[:20]}")
+    return f"j-{stem[:46]}-{short_hash(component, name, request)}"
+
+
 def image_repository(registry: str, component: ComponentKey, project: str) -> str:
     """`<registry>/<namespace>/<project>/<component>`."""
     return f"{registry}/{component.namespace}/{project}/{component.name}"

@@ -14,6 +14,7 @@ from activities.argo import BuildPlane
 from activities.builds import Builds
 from activities.cluster import Cluster
 from activities.followers import Followers
+from activities.jobs import Jobs
 from activities.lanes import Lanes
 from activities.registry import Registry
 from activities.resources import Resources
@@ -63,7 +64,7 @@ def build_worker(client: Client, settings: Settings, apiserver: ApiServer, regis
 
 def data_worker(client: Client, settings: Settings, apiserver: ApiServer) -> Worker:
     """A data plane's worker: applying, watching, verifying."""
-    instances = (Cluster(apiserver), Verification(apiserver))
+    instances = (Cluster(apiserver), Verification(apiserver), Jobs(apiserver))
     return _worker(client, ids.data_queue(settings.plane), instances)
 
 

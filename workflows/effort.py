@@ -66,6 +66,8 @@ TABLE: dict[str, Effort] = {
     "cluster.apply": Effort(once=60, overall=600, heartbeat=6, finish_when_cancelled=True),
     "cluster.watch": Effort(once=3600 + 60, overall=2 * 3600, heartbeat=6),
     "cluster.remove": Effort(once=120, overall=7 * 86_400, heartbeat=6, finish_when_cancelled=True),
+    # A Job's tries may take an hour each, and it is kept for a day: every try of this finds the same one.
+    "jobs.run": Effort(once=8 * 3600, overall=16 * 3600, heartbeat=6, finish_when_cancelled=True),
     "verification.verify": Effort(once=300, overall=900, heartbeat=6),
 }
 

@@ -51,7 +51,7 @@ def component_policy(
         "podSelector": {"matchLabels": selector(request.target)},
         "policyTypes": ["Ingress", "Egress"],
         "ingress": [_ingress(request.target, endpoint) for endpoint in endpoints],
-        "egress": [_egress(request, connection) for connection in connections],
+        "egress": [egress(request.target, connection) for connection in connections],
     }
     return {
         "apiVersion": "networking.k8s.io/v1",
@@ -82,10 +82,11 @@ def _ingress(target: Target, endpoint: Endpoint) -> dict[str, Any]:
     return {"from": peers, "ports": [port]}
 
 
-def _egress(request: RolloutRequest, connection: Connection) -> dict[str, Any]:
+def egress(target: Target, connection: Connection) -> dict[str, Any]:
+    """The rule that opens the way to a dependency."""
     pods = {
         labels.COMPONENT: connection.component,
-        labels.NAMESPACE: request.target.component.key.namespace,
+        labels.NAMESPACE: target.component.key.namespace,
     }
     peer = {
         "namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: connection.namespace}},
