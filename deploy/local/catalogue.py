@@ -223,6 +223,37 @@ PROMETHEUS = Part(
 )
 """Part of an extra: see ``extras.py``, as for all that ``PARTS`` does not name."""
 
+_FLUX_SOURCE = "github.com/fluxcd/source-controller"
+_FLUX_KUSTOMIZE = "github.com/fluxcd/kustomize-controller"
+
+FLUX_SOURCE = Part(
+    name="flux-source",
+    version=versions.FLUX_SOURCE,
+    recipe=GoModule(
+        module="flux-source",
+        packages=(("source-controller", _FLUX_SOURCE),),
+        source=_FLUX_SOURCE,
+        copies=(("crds", "config/crd/bases"), ("role.yaml", "config/rbac/role.yaml")),
+    ),
+    outputs=("source-controller", "crds", "role.yaml"),
+    expected_seconds=150,
+    heavy=True,
+)
+
+FLUX_KUSTOMIZE = Part(
+    name="flux-kustomize",
+    version=versions.FLUX_KUSTOMIZE,
+    recipe=GoModule(
+        module="flux-kustomize",
+        packages=(("kustomize-controller", _FLUX_KUSTOMIZE),),
+        source=_FLUX_KUSTOMIZE,
+        copies=(("crds", "config/crd/bases"), ("role.yaml", "config/rbac/role.yaml")),
+    ),
+    outputs=("kustomize-controller", "crds", "role.yaml"),
+    expected_seconds=120,
+    heavy=True,
+)
+
 PARTS: tuple[Part, ...] = (
     KUBERNETES,
     ETCD,

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local import prometheus
-from deploy.local.catalogue import PROMETHEUS
+from deploy.local import flux, prometheus
+from deploy.local.catalogue import FLUX_KUSTOMIZE, FLUX_SOURCE, PROMETHEUS
 from deploy.local.errors import StackError
 from deploy.local.part import Part
 from deploy.local.service import Service
@@ -47,6 +47,12 @@ EXTRAS: tuple[Extra, ...] = (
         manifests=prometheus.write_manifests,
         exports=prometheus.exports,
         engine=prometheus.engine,
+    ),
+    Extra(
+        name="flux",
+        parts=(FLUX_SOURCE, FLUX_KUSTOMIZE),
+        services=flux.services,
+        manifests=flux.write_manifests,
     ),
 )
 """In the order in which they are built."""

@@ -89,6 +89,8 @@ def test_versions_agree_with_the_tools_modules() -> None:
         "cilium": f"github.com/cilium/cilium v{versions.CILIUM}",
         "coredns": f"github.com/coredns/coredns v{versions.COREDNS}",
         "prometheus": f"github.com/prometheus/prometheus v{versions.PROMETHEUS}",
+        "flux-source": f"github.com/fluxcd/source-controller v{versions.FLUX_SOURCE}",
+        "flux-kustomize": f"github.com/fluxcd/kustomize-controller v{versions.FLUX_KUSTOMIZE}",
     }.items():
         assert line in (PARTS_FOLDER / module / "go.mod").read_text()
     pom = (PARTS_FOLDER / "temporal-test-server" / "pom.xml").read_text()
