@@ -205,6 +205,24 @@ COREDNS_IMAGE = Part(
     needs=(COREDNS,),
 )
 
+_ROLLOUTS = "github.com/argoproj/argo-rollouts"
+
+ARGO_ROLLOUTS = Part(
+    name="argo-rollouts",
+    version=versions.ARGO_ROLLOUTS,
+    recipe=GoModule(
+        module="argo-rollouts",
+        packages=(("rollouts-controller", f"{_ROLLOUTS}/cmd/rollouts-controller"),),
+        variables=((f"{_ROLLOUTS}/utils/version.version", f"v{versions.ARGO_ROLLOUTS}"),),
+        source=_ROLLOUTS,
+        copies=(("crds", "manifests/crds"),),
+    ),
+    outputs=("rollouts-controller", "crds"),
+    expected_seconds=180,
+    heavy=True,
+)
+"""Part of an extra: see ``extras.py``, as for all that ``PARTS`` does not name."""
+
 _PROMETHEUS = "github.com/prometheus/prometheus"
 
 PROMETHEUS = Part(

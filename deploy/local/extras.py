@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local import flux, prometheus
-from deploy.local.catalogue import FLUX_KUSTOMIZE, FLUX_SOURCE, PROMETHEUS
+from deploy.local import flux, prometheus, rollouts
+from deploy.local.catalogue import ARGO_ROLLOUTS, FLUX_KUSTOMIZE, FLUX_SOURCE, PROMETHEUS
 from deploy.local.errors import StackError
 from deploy.local.part import Part
 from deploy.local.service import Service
@@ -47,6 +47,12 @@ EXTRAS: tuple[Extra, ...] = (
         manifests=prometheus.write_manifests,
         exports=prometheus.exports,
         engine=prometheus.engine,
+    ),
+    Extra(
+        name=rollouts.NAME,
+        parts=(ARGO_ROLLOUTS,),
+        services=rollouts.services,
+        manifests=rollouts.write_manifests,
     ),
     Extra(
         name="flux",

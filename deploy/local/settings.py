@@ -74,6 +74,8 @@ class Settings:
     temporal_metrics_port: int = 27800
     temporal_ui_port: int = 28233
     prometheus_port: int = 29090
+    rollouts_metrics_port: int = 28095
+    rollouts_health_port: int = 28096
     flux_port: int = 27440  # and the four after it
     registry_port: int = 5000
     worker_metrics_port: int = 28901  # and the two after it

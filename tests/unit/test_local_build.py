@@ -88,6 +88,7 @@ def test_versions_agree_with_the_tools_modules() -> None:
         "argo": f"github.com/argoproj/argo-workflows/v4 v{versions.ARGO_WORKFLOWS}",
         "cilium": f"github.com/cilium/cilium v{versions.CILIUM}",
         "coredns": f"github.com/coredns/coredns v{versions.COREDNS}",
+        "argo-rollouts": f"github.com/argoproj/argo-rollouts v{versions.ARGO_ROLLOUTS}",
         "prometheus": f"github.com/prometheus/prometheus v{versions.PROMETHEUS}",
         "flux-source": f"github.com/fluxcd/source-controller v{versions.FLUX_SOURCE}",
         "flux-kustomize": f"github.com/fluxcd/kustomize-controller v{versions.FLUX_KUSTOMIZE}",
