@@ -5,25 +5,13 @@ import json
 
 from pydantic import Field
 
+from model.check import GrpcCheck, HttpCheck, JobCheck, OnInconclusive, QueryCheck
 from model.external import External
+from model.hook import Hook
 from model.requirement import Requirement
 from model.strategy import Strategy
 from model.value import Value
 from model.window import Freeze, Window
-
-
-class HttpCheck(Value):
-    """A GET through the Service from inside the data plane.
-
-    Healthy when the status is below 400. `path` empty is the default rule: `/healthz`, and where that
-    answers 404 (no such page), `/`, for which anything below 500 will do.
-    """
-
-    endpoint: str = ""
-    path: str = ""
-    timeout_seconds: float = 2.0
-    samples: int = Field(default=3, ge=1, le=100)
-    interval_seconds: float = 0.5
 
 
 class StepPolicy(Value):
@@ -32,12 +20,17 @@ class StepPolicy(Value):
     `approvals` is how many people must approve; an approval lasts `approval_lasts_seconds`. The gate
     itself closes for good after `gate_lasts_seconds`. `stability_seconds` is how long the rollout must
     stay healthy without a restart; `deadline_seconds` how long it may take to get there. `strategy` is how
-    the release takes over (None: a rolling Deployment).
+    the release takes over (None: a rolling Deployment). `hooks_before` run one after the other before anything of
+    the release is applied, `hooks_after` once it was verified.
 
     Who approves has one of `approver_roles`, is in one of `approver_groups`, or is one of `approvers`; anybody
     where none of them is given. `soak_seconds` is how long the release must have been healthy in every source
     environment. `override_roles` may go past `windows` and `freezes`, with a reason. `origins` names, for
     each rule that was stated, the object that won.
+
+    `checks` (HTTP), `grpc`, `jobs` and `queries` are what a release that runs must pass, all within
+    `verification_seconds`; `on_inconclusive` is what becomes of it when nobody can tell. For `watch_seconds`
+    after that it is looked at every `watch_interval_seconds`, and goes back when it turns unhealthy.
     """
 
     approvals: int = Field(default=0, ge=0, le=20)
@@ -49,6 +42,8 @@ class StepPolicy(Value):
     deadline_seconds: float = 300
     checks: tuple[HttpCheck, ...] = (HttpCheck(),)
     strategy: Strategy | None = None
+    hooks_before: tuple[Hook, ...] = ()
+    hooks_after: tuple[Hook, ...] = ()
     source: str = "default"
     approver_groups: tuple[str, ...] = ()
     approvers: tuple[str, ...] = ()
@@ -59,6 +54,13 @@ class StepPolicy(Value):
     requires: tuple[Requirement, ...] = ()
     external: tuple[External, ...] = ()
     origins: dict[str, str] = {}
+    grpc: tuple[GrpcCheck, ...] = ()
+    jobs: tuple[JobCheck, ...] = ()
+    queries: tuple[QueryCheck, ...] = ()
+    verification_seconds: float = Field(default=300, gt=0)
+    on_inconclusive: OnInconclusive = "hold"
+    watch_seconds: float = Field(default=0, ge=0)
+    watch_interval_seconds: float = Field(default=30, gt=0)
 
     @property
     def gated(self) -> bool:

@@ -6,7 +6,7 @@ A pass is an answer; silence never is one.
 from collections.abc import Sequence
 from typing import Literal
 
-from model.policy import HttpCheck
+from model.check import HttpCheck
 from model.value import Value
 from model.verdict import Observation, Verdict
 from model.workload import Endpoint, Workload

@@ -2,15 +2,17 @@
 
 from typing import Any, TypeVar
 
+from model.check import HttpCheck
 from model.component import Component
 from model.duration import seconds
 from model.failure import UserFailure
 from model.pipeline import EnvironmentStep, Pipeline, in_order
-from model.policy import HttpCheck, StepPolicy
+from model.policy import StepPolicy
 from model.resources.declared import read
 from model.resources.deployment_pipeline import DeploymentPipeline
 from model.resources.environment import Environment
 from model.resources.promotion_policy import HttpVerification, PromotionPolicy, PromotionPolicySpec
+from model.stated_strategy import strategy
 
 T = TypeVar("T")
 # A selector's fields by how much they narrow: naming the component outweighs naming all the others.
@@ -152,6 +154,8 @@ def _stated(policy: PromotionPolicy) -> dict[str, Any]:
             _check(check, f"{where}.verification.http.{index}")
             for index, check in enumerate(spec.verification.http)
         )
+    if spec.strategy is not None:
+        stated["strategy"] = strategy(spec.strategy, f"{where}.strategy")
     return {rule: value for rule, value in stated.items() if value is not None}
 
 

@@ -3,12 +3,13 @@
 from typing import Any
 
 from model import names
+from model.check import HttpCheck
 from model.commit import Commit
 from model.component import Component
 from model.image import Image
 from model.key import ComponentKey
 from model.pipeline import EnvironmentStep
-from model.policy import HttpCheck, StepPolicy
+from model.policy import StepPolicy
 from model.release import Release, release_name
 from model.rollout import RolloutRequest, Target
 from model.workload import Endpoint, Workload

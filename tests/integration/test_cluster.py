@@ -16,10 +16,10 @@ from activities.cluster import Cluster
 from activities.verification import Verification
 from deploy.local.settings import Settings
 from model import labels
+from model.check import HttpCheck
 from model.failure import Conflict, InfrastructureFailure, UserFailure
 from model.image import Image
 from model.manifests import bundle
-from model.policy import HttpCheck
 from model.rollout import Applied, RolloutRequest
 from model.verdict import Verdict
 from model.workload import Dependency, Endpoint, File, Variable, Workload

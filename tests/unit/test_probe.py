@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.policy import HttpCheck
+from model.check import HttpCheck
 from model.probe import Probe, Sample, attempts, judge, passes, probes, shown, unknown_endpoint
 from model.workload import Endpoint, Workload
 

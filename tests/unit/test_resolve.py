@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from model import defaults, resolve
+from model.check import HttpCheck
 from model.component import Component
 from model.failure import UserFailure
 from model.key import ComponentKey
 from model.pipeline import Pipeline
-from model.policy import HttpCheck
 from tests.unit.manifests import environment, pipeline, policy
 
 COMPONENT = Component(key=ComponentKey(name="web"), project="shop")

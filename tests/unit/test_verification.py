@@ -9,7 +9,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.changes import Change
 from activities.verification import Verification
-from model.policy import HttpCheck
+from model.check import HttpCheck
 from model.verdict import Verdict
 from model.workload import Endpoint, Workload
 from tests.rollouts import HTTP, request, with_policy
