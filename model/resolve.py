@@ -2,6 +2,7 @@
 
 from typing import Any, TypeVar
 
+from model import hooks_stated
 from model.check import HttpCheck
 from model.component import Component
 from model.duration import seconds
@@ -156,6 +157,7 @@ def _stated(policy: PromotionPolicy) -> dict[str, Any]:
         )
     if spec.strategy is not None:
         stated["strategy"] = strategy(spec.strategy, f"{where}.strategy")
+    stated.update(hooks_stated.stated(spec.hooks, f"{where}.hooks"))
     return {rule: value for rule, value in stated.items() if value is not None}
 
 

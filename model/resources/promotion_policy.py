@@ -6,6 +6,8 @@ from pydantic import Field
 
 from model.duration import Duration
 from model.resources.declared import AGE, TOWPATH, Column, Declared, Kind, Label, Status, StrictBlock, Word
+from model.resources.hooks import Hooks
+from model.resources.strategy import StrategyRules
 
 
 class Selector(StrictBlock):
@@ -54,6 +56,8 @@ class PromotionPolicySpec(StrictBlock):
     stability: Duration | None = None
     deadline: Duration | None = None
     verification: VerificationRules | None = None
+    strategy: StrategyRules | None = None
+    hooks: Hooks | None = None
 
 
 class PromotionPolicy(Declared):
