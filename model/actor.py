@@ -12,6 +12,7 @@ class Actor(Value):
     name: str = "towpath"
     email: str = ""
     roles: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 AUTOMATION = Actor()

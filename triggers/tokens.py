@@ -27,6 +27,7 @@ class TokenEntry(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=100)]
     email: str = ""
     roles: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -64,7 +65,9 @@ class Tokens:
                 matched = entry
         if matched is None:
             raise Problem(401, "TokenUnknown", "This token is not (or no longer) known here.", challenge)
-        return Actor(kind="person", name=matched.name, email=matched.email, roles=matched.roles)
+        return Actor(
+            kind="person", name=matched.name, email=matched.email, roles=matched.roles, groups=matched.groups
+        )
 
     def _current(self) -> tuple[TokenEntry, ...]:
         """The entries, read again after the file has changed. A file that got broken leaves the old ones."""
