@@ -22,6 +22,7 @@ from temporalio.service import RPCStatusCode
 from model import ids
 from model.failure import Conflict, Failure, InfrastructureFailure, NotFound
 from model.key import ComponentKey
+from triggers.signing import Signer, refuse_to_act
 from workflows.attributes import COMPONENT
 
 Kind = Literal["Build", "Promotion", "Teardown"]
@@ -97,8 +98,9 @@ class Runs(Protocol):
 class TemporalRuns:
     """Runs on a Temporal server; no call takes longer than `seconds`."""
 
-    def __init__(self, client: Client, seconds: float = 8.0) -> None:
+    def __init__(self, client: Client, signer: Signer, seconds: float = 8.0) -> None:
         self._client = client
+        self._signer = signer
         self._limit = timedelta(seconds=seconds)
 
     async def query(self, workflow: str, name: str, result: type[M]) -> M:
@@ -124,7 +126,8 @@ class TemporalRuns:
         return ended
 
     async def update(self, workflow: str, name: str, argument: BaseModel, update_id: str, result: type[M]) -> M:
-        """As the Protocol says; waits until the handler has answered."""
+        """As the Protocol says; signs what is said, and waits until the handler has answered."""
+        argument = self._signer.sign(workflow, name, update_id, argument)
         try:
             handle = self._client.get_workflow_handle(workflow)
             answer: M = await handle.execute_update(
@@ -174,6 +177,7 @@ class TemporalRuns:
         again: bool = False,
     ) -> bool:
         """As the Protocol says."""
+        refuse_to_act()
         reuse = WorkflowIDReusePolicy.ALLOW_DUPLICATE if again else WorkflowIDReusePolicy.REJECT_DUPLICATE
         try:
             await self._client.start_workflow(
@@ -196,6 +200,7 @@ class TemporalRuns:
 
     async def cancel(self, workflow: str) -> None:
         """As the Protocol says."""
+        refuse_to_act()
         try:
             await self._client.get_workflow_handle(workflow).cancel(rpc_timeout=self._limit)
         except (RPCError, RuntimeError) as error:

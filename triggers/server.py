@@ -2,7 +2,7 @@
 
 The composition root calls
 
-    create(settings, client, apiserver, secrets, releases, logs, tokens, convert) -> FastAPI
+    create(settings, client, apiserver, secrets, releases, logs, tokens, convert, signer) -> FastAPI
 
 and serves the result with uvicorn; the application's lifespan follows the API server and starts Deliveries
 for what is applied.
@@ -14,6 +14,7 @@ for what is applied.
 - `releases`: an `activities.resources.Resources`
 - `logs`: a `triggers.api.access.Logs`
 - `convert`: reads a Component's object of either group, raising UserFailure
+- `signer`: signs what people are allowed to tell workflows
 """
 
 import asyncio
@@ -50,7 +51,9 @@ from triggers.promotions import Promotions
 from triggers.removal import RemovalWatch
 from triggers.runs import Runs, TemporalRuns
 from triggers.sequence import Clock, Sequence
+from triggers.signing import NotSent, Signer
 from triggers.starter import Starter, TemporalStarter
+from triggers.statements import Statements, signed
 from triggers.tokens import Tokens
 from triggers.watch import AppliedWatch
 from triggers.webhooks.git import Git
@@ -105,12 +108,13 @@ def create(
     logs: Logs,
     tokens: Tokens,
     convert: Callable[[Object], Component],
+    signer: Signer,
 ) -> FastAPI:
     """The server on real parts."""
     return application(
         settings,
         starter=TemporalStarter(client, settings.start_seconds),
-        runs=TemporalRuns(client, settings.temporal_seconds),
+        runs=TemporalRuns(client, signer, settings.temporal_seconds),
         declared=Declared(apiserver, secrets, convert),
         releases=releases,
         logs=logs,
@@ -183,6 +187,8 @@ def application(
     _add_problems(app)
     api_bodies = BodyReader(settings.api_body_limit, settings.body_seconds, settings.buffered_limit)
     app.add_middleware(CappedBodies, bodies=api_bodies, prefix="/api/")
+    app.add_middleware(Statements, prefix=API)
+    app.add_exception_handler(NotSent, signed)
     return app
 
 

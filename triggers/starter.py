@@ -14,6 +14,7 @@ from model import ids
 from model.failure import InfrastructureFailure
 from model.push import Push
 from model.repository import branch_of
+from triggers.signing import refuse_to_act
 from workflows.attributes import attributes
 from workflows.delivery import Delivery
 
@@ -49,6 +50,7 @@ class TemporalStarter:
     async def start(self, push: Push, workflow: str) -> Started:
         """As the Protocol says. Duplicates are refused by the server, running or closed: that is how they
         are told from new ones (USE_EXISTING would not tell)."""
+        refuse_to_act()
         component = str(push.components[0]) if len(push.components) == 1 else ""
         try:
             async with asyncio.timeout(self._seconds):

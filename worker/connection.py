@@ -4,12 +4,14 @@ from temporalio.client import Client, TLSConfig
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import Runtime
 
+from worker.keys import seal_keys
+from worker.seals import Sealing
 from worker.settings import Settings
 from worker.telemetry import runtime, tracing
 
 
 async def connect(settings: Settings, service: str, shared: Runtime | None = None, lazy: bool = False) -> Client:
-    """Connect with the data converter, tracing and, when set, mutual TLS.
+    """Connect with the data converter, tracing and, when set, mutual TLS and seals on what is signalled.
 
     A `lazy` client connects at its first call, so that a server can start while Temporal is away.
 
@@ -29,6 +31,7 @@ async def connect(settings: Settings, service: str, shared: Runtime | None = Non
         namespace=temporal.namespace,
         data_converter=pydantic_data_converter,
         plugins=tracing(settings, service),
+        interceptors=[Sealing(seal_keys(settings.seal_keys))] if settings.seal_keys else [],
         runtime=shared or runtime(settings),
         tls=tls,
         lazy=lazy,

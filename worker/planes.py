@@ -24,6 +24,8 @@ from activities.verification import Verification
 from model import ids
 from model.failure import Failure
 from worker.failures import FailureInterceptor
+from worker.guard import Guard, require_guarded
+from worker.keys import proof_keys, seal_keys
 from worker.settings import Settings
 from workflows.build import Build
 from workflows.delivery import Delivery
@@ -48,10 +50,16 @@ def activities_of(instance: object) -> list[Callable[..., Any]]:
 def control_worker(
     client: Client, settings: Settings, apiserver: ApiServer, followers: Followers | None = None, **options: Any
 ) -> Worker:
-    """The control plane's worker: the workflows, the declared resources, Git, and Temporal itself."""
+    """The control plane's worker: the workflows, the declared resources, Git, and Temporal itself.
+
+    Raises:
+        UserFailure: there are no keys to tell who may say what to the workflows.
+    """
+    require_guarded(WORKFLOWS)
+    guard = Guard(proof_keys(settings.proof_keys), seal_keys(settings.seal_keys))
     source = Source(settings.mirrors, Secrets(apiserver))
     instances = (source, Resources(apiserver, followers), Lanes(client))
-    return _worker(client, ids.CONTROL_QUEUE, instances, workflows=WORKFLOWS, **options)
+    return _worker(client, ids.CONTROL_QUEUE, instances, workflows=WORKFLOWS, guards=(guard,), **options)
 
 
 def build_worker(client: Client, settings: Settings, apiserver: ApiServer, registry: Registry) -> Worker:
@@ -102,14 +110,19 @@ async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 
 def _worker(
-    client: Client, queue: str, instances: Sequence[object], workflows: Sequence[type] = (), **options: Any
+    client: Client,
+    queue: str,
+    instances: Sequence[object],
+    workflows: Sequence[type] = (),
+    guards: Sequence[Guard] = (),
+    **options: Any,
 ) -> Worker:
     return Worker(
         client,
         task_queue=queue,
         workflows=workflows,
         activities=[method for instance in instances for method in activities_of(instance)],
-        interceptors=[FailureInterceptor()],
+        interceptors=[FailureInterceptor(), *guards],
         graceful_shutdown_timeout=GRACE,
         # Cancellation reaches an activity with its heartbeats, and each of some hundred waiting builds sends
         # its own: nothing waits for a cancelled one to end, so three seconds will do.

@@ -13,9 +13,11 @@ from activities.secrets import Secrets
 from model.declared import component
 from model.failure import UserFailure
 from triggers.server import ServerSettings, create
+from triggers.signing import Signer
 from triggers.tokens import Tokens
 from worker.connection import connect
 from worker.kept_logs import KeptLogs
+from worker.keys import signing_key
 from worker.logs import configure
 from worker.settings import Settings
 
@@ -45,6 +47,7 @@ async def application(settings: Settings) -> FastAPI:
         logs=KeptLogs(Registry(settings.registry, insecure=settings.registry_insecure)),
         tokens=Tokens(settings.tokens),
         convert=component,
+        signer=Signer(signing_key(settings.signing_key)),
     )
 
 

@@ -44,7 +44,8 @@ class Settings(BaseSettings):
 
     `kubeconfig` empty means the in-cluster credentials. `registry` is host[:port] of the image registry,
     `registry_insecure` allows plain HTTP to it (the local stack). `plane` names the plane that a build or
-    data worker serves.
+    data worker serves. `signing_key` (the server's), `proof_keys` and `seal_keys` (a control worker's) are files
+    of keys, see docs/signals.md.
     """
 
     model_config = SettingsConfigDict(env_prefix="TOWPATH_")
@@ -59,6 +60,9 @@ class Settings(BaseSettings):
     listen: str = "127.0.0.1:8480"
     webhook_secret: SecretStr = SecretStr("")
     tokens: Path | None = None
+    signing_key: Path | None = None
+    proof_keys: Path | None = None
+    seal_keys: Path | None = None
     body_limit_bytes: int = 25 * 1024 * 1024
     metrics_listen: str = ""
     otlp_endpoint: str = ""

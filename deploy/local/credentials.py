@@ -1,11 +1,24 @@
-"""Secrets that are made once and kept with the state: the API token, the webhook secret."""
+"""Secrets that are made once and kept with the state: the API token, the webhook secret, keys."""
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from deploy.local.configuration import write_text
 from deploy.local.settings import Settings
 
 _BYTES = 32
@@ -21,13 +34,48 @@ def webhook_secret(settings: Settings) -> str:
     return _secret(settings.secrets / "webhook-secret")
 
 
+def signing_key(settings: Settings) -> Path:
+    """The server's private key, which proves who may tell workflows what."""
+    path = settings.secrets / "signing-key.pem"
+    _kept(path, _new_signing_key)
+    return path
+
+
+def proof_keys(settings: Settings) -> Path:
+    """The public half of ``signing_key``, for the workers."""
+    key = load_pem_private_key(signing_key(settings).read_bytes(), password=None)
+    pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return write_text(settings.secrets / "proof-keys.pem", pem.decode(), mode=0o600)
+
+
+def seal_keys(settings: Settings) -> Path:
+    """What the control plane's workers seal their signals with."""
+    path = settings.secrets / "seal-keys.json"
+    _kept(path, _new_seal_keys)
+    return path
+
+
+def _new_signing_key() -> str:
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def _new_seal_keys() -> str:
+    secret = base64.b64encode(secrets.token_bytes(_BYTES)).decode()
+    return json.dumps([{"id": secrets.token_hex(4), "secret": secret}])
+
+
 def _secret(path: Path) -> str:
+    return _kept(path, lambda: secrets.token_urlsafe(_BYTES))
+
+
+def _kept(path: Path, make: Callable[[], str]) -> str:
     try:
         return path.read_text().strip()
     except FileNotFoundError:
         pass
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    value = secrets.token_urlsafe(_BYTES)
+    value = make().strip()
     draft = path.with_suffix(f".{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(value + "\n")

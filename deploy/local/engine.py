@@ -49,6 +49,7 @@ def _worker(settings: Settings, plane: str, after: tuple[str, ...], stamp: Path)
             "TOWPATH_METRICS_LISTEN": f"127.0.0.1:{port}",
             "TOWPATH_MIRRORS": str(settings.state / "mirrors"),
             **(_build_plane(settings) if plane == "build" else {}),
+            **(_guard(settings) if plane == "control" else {}),
         },
         ready=http_ok(f"http://127.0.0.1:{port}/metrics"),
         after=after,
@@ -69,12 +70,21 @@ def _server(settings: Settings, after: tuple[str, ...], stamp: Path) -> Service:
             **_environment(settings, "server"),
             "TOWPATH_LISTEN": f"{settings.bridge_address}:{settings.server_port}",
             "TOWPATH_TOKENS": str(tokens),
+            "TOWPATH_SIGNING_KEY": str(credentials.signing_key(settings)),
             "TOWPATH_WEBHOOK_SECRET": credentials.webhook_secret(settings),
         },
         ready=http_ok(f"{settings.server_url}/readyz"),
         after=after,
         config=(stamp, tokens, settings.kubeconfigs / "server.conf"),
     )
+
+
+def _guard(settings: Settings) -> Mapping[str, str]:
+    """The keys by which workflows know what people may say, and what they say among themselves."""
+    return {
+        "TOWPATH_PROOF_KEYS": str(credentials.proof_keys(settings)),
+        "TOWPATH_SEAL_KEYS": str(credentials.seal_keys(settings)),
+    }
 
 
 def _build_plane(settings: Settings) -> Mapping[str, str]:
