@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from activities.dataplane import Kubernetes
-from model import health, labels, scheduled
+from model import health, labels, progress, scheduled
 from model.failure import Conflict, Failure, InfrastructureFailure
 from model.health import CONTAINER, Look, Memory
 from model.manifests.imagecheck import check_name, image_check
@@ -26,7 +26,8 @@ LOG_SECONDS = 2.0
 RETRY_SECONDS = 1.0
 # The kubelet answers 200 with this where a log has been removed with its container.
 _NO_LOG = b"unable to retrieve container logs"
-_VERSIONS = {"Deployment": "apps/v1", "CronJob": "batch/v1"}
+_VERSIONS = {"Deployment": "apps/v1", "CronJob": "batch/v1", "Rollout": "argoproj.io/v1alpha1"}
+_JUDGES = {"Deployment": health.judge, "CronJob": scheduled.judge, "Rollout": progress.judge}
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +40,7 @@ class RolloutWatch:
         self._applied = applied
         self._chosen = labels.query(applied.selector)
         self._changed = asyncio.Event()
-        self._judge = scheduled.judge if applied.kind == "CronJob" else health.judge
+        self._judge = _JUDGES[applied.kind]
         self._subject = f"{applied.kind} {applied.name}"
         self._workload: Object | None = None
         self._pods: dict[str, Object] = {}

@@ -60,7 +60,7 @@ def judge(
     applied: Applied, deployment: dict[str, Any] | None, pods: Sequence[dict[str, Any]], now: float, memory: Memory
 ) -> Look:
     """One look: what the Deployment and its pods say about what was applied."""
-    changed = _changed(applied, deployment)
+    changed = changed_underneath(applied, deployment)
     if changed is not None or deployment is None:
         return Look(memory=memory, end=changed)
     observed = int((deployment.get("status") or {}).get("observedGeneration") or 0)
@@ -68,8 +68,8 @@ def judge(
         return Look(
             memory=memory.begin_anew(), waiting_for="The Deployment's controller has not seen the change yet."
         )
-    ours = [pod for pod in pods if _is_ours(applied, pod)]
-    memory = memory.model_copy(update={"restarts": _restarts(ours, memory)})
+    ours = [pod for pod in pods if is_ours(applied, pod)]
+    memory = memory.model_copy(update={"restarts": restarts_behind(ours, memory)})
     troubles = _troubles(deployment, ours, memory)
     if not troubles:
         return _stability(applied, deployment, ours, now, memory)
@@ -85,29 +85,29 @@ def judge(
     )
 
 
-def _restarts(pods: Sequence[Object], memory: Memory) -> dict[str, int]:
+def restarts_behind(pods: Sequence[Object], memory: Memory) -> dict[str, int]:
     """Restarts of each pod that do not count, settled when it is first seen."""
     counts: dict[str, int] = {}
     for pod in pods:
         uid = pod["metadata"]["uid"]
-        behind = main_status(pod).get("restartCount") or 0 if _is_ready(pod) else 0
+        behind = main_status(pod).get("restartCount") or 0 if is_ready(pod) else 0
         counts[uid] = memory.restarts.get(uid, int(behind))
     return counts
 
 
-def _changed(applied: Applied, deployment: Object | None) -> tuple[Health, str, str] | None:
+def changed_underneath(applied: Applied, deployment: Object | None) -> tuple[Health, str, str] | None:
     """The end when what is there is not what was applied."""
     if deployment is None:
         return (
             "inconclusive",
-            "DeploymentGone",
-            f"Deployment {applied.name} was deleted during the rollout; deploy the release again.",
+            f"{applied.kind}Gone",
+            f"{applied.kind} {applied.name} was deleted during the rollout; deploy the release again.",
         )
     if deployment["metadata"].get("uid") != applied.uid:
         return (
             "inconclusive",
-            "DeploymentReplaced",
-            f"Deployment {applied.name} was deleted and made anew by somebody else during the rollout.",
+            f"{applied.kind}Replaced",
+            f"{applied.kind} {applied.name} was deleted and made anew by somebody else during the rollout.",
         )
     template = deployment["spec"]["template"]
     beyond = int(deployment["metadata"].get("generation") or 0) > applied.generation
@@ -116,7 +116,7 @@ def _changed(applied: Applied, deployment: Object | None) -> tuple[Health, str, 
         return (
             "inconclusive",
             "ChangedUnderneath",
-            f"Somebody changed Deployment {applied.name} during the rollout: it now has "
+            f"Somebody changed {applied.kind} {applied.name} during the rollout: it now has "
             f"{deployment['spec'].get('replicas')} replicas of {_image(template)[:300]}. "
             "Deploy the release again.",
         )
@@ -126,17 +126,17 @@ def _changed(applied: Applied, deployment: Object | None) -> tuple[Health, str, 
 def _troubles(deployment: dict[str, Any], pods: Sequence[dict[str, Any]], memory: Memory) -> list[Trouble]:
     found = [of_pod(pod, CONTAINER, memory.restarts[pod["metadata"]["uid"]]) for pod in pods]
     found.append(
-        of_deployment(deployment, all(_is_ready(pod) for pod in pods) and len(pods) < _wanted(deployment))
+        of_deployment(deployment, all(is_ready(pod) for pod in pods) and len(pods) < wanted_replicas(deployment))
     )
     return sorted((trouble for trouble in found if trouble is not None), key=lambda trouble: trouble.patience)
 
 
 def _stability(applied: Applied, deployment: Object, pods: Sequence[Object], now: float, memory: Memory) -> Look:
-    wanted = _wanted(deployment)
+    wanted = wanted_replicas(deployment)
     lacking = _lacking(deployment, pods, wanted, applied)
     if lacking:
         return Look(memory=memory.begin_anew(), waiting_for=lacking)
-    good = tuple(sorted(_fingerprint(pod) for pod in pods))
+    good = tuple(sorted(fingerprint(pod) for pod in pods))
     # A clock that was set back begins the window anew; it never shortens it.
     since = memory.good_since if memory.good_since and memory.good == good and memory.good_since <= now else now
     left = applied.stability_seconds - (now - since)
@@ -165,9 +165,9 @@ def _lacking(deployment: Object, pods: Sequence[Object], wanted: int, applied: A
     }
     if not runs(applied, deployment["spec"]["template"]):
         return "The Deployment does not have this release's template."
-    ready = [pod for pod in pods if _is_ready(pod)]
+    ready = [pod for pod in pods if is_ready(pod)]
     if len(pods) != wanted or len(ready) != wanted:
-        return f"{len(ready)} of {wanted} pods are seen running and ready. {_unready(pods)}".strip()
+        return f"{len(ready)} of {wanted} pods are seen running and ready. {unready(pods)}".strip()
     if counts["updatedReplicas"] != wanted:
         return f"{counts['updatedReplicas']} of {wanted} replicas are updated."
     if counts["replicas"] != wanted:
@@ -177,14 +177,15 @@ def _lacking(deployment: Object, pods: Sequence[Object], wanted: int, applied: A
     return ""
 
 
-def _wanted(deployment: Object) -> int:
+def wanted_replicas(deployment: Object) -> int:
+    """How many pods the workload is to have."""
     return int(deployment["spec"].get("replicas", 1))
 
 
-def _unready(pods: Sequence[Object]) -> str:
+def unready(pods: Sequence[Object]) -> str:
     """What the first pod that is not ready says of itself."""
     for pod in pods:
-        if _is_ready(pod):
+        if is_ready(pod):
             continue
         if (main_status(pod).get("state") or {}).get("running"):
             return (
@@ -200,7 +201,7 @@ def _unready(pods: Sequence[Object]) -> str:
     return ""
 
 
-def _is_ours(applied: Applied, pod: Object) -> bool:
+def is_ours(applied: Applied, pod: Object) -> bool:
     """A pod of exactly what was applied: not on its way out, not one that was evicted."""
     ending = pod["metadata"].get("deletionTimestamp") or (pod.get("status") or {}).get("phase") == "Failed"
     return not ending and runs(applied, pod)
@@ -231,7 +232,7 @@ def main_status(pod: Object) -> dict[str, Any]:
     return {}
 
 
-def _is_ready(pod: Object) -> bool:
+def is_ready(pod: Object) -> bool:
     """Running, ready, and really made from an image: a kubelet has reported its id."""
     status = pod.get("status") or {}
     ready = any(
@@ -242,7 +243,8 @@ def _is_ready(pod: Object) -> bool:
     return ready and running and status.get("phase") == "Running"
 
 
-def _fingerprint(pod: Object) -> str:
+def fingerprint(pod: Object) -> str:
+    """Which pod, how often restarted, ready since when: the same as long as nothing happens to it."""
     status = pod["status"]
     ready = [c.get("lastTransitionTime") for c in status["conditions"] if c.get("type") == "Ready"]
     return f"{pod['metadata']['uid']} {main_status(pod).get('restartCount')} {ready}"
