@@ -15,6 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.attributes import stage
     from workflows.cause import cause_of
     from workflows.effort import perform
+    from workflows.hooks import Hooks
 
 
 @workflow.defn(name="Rollout")
@@ -26,14 +27,22 @@ class Rollout:
         self._queue = ids.data_queue(request.target.step.plane)
         self._target = request.target
         self._lines: list[str] = []
+        self._hooks = Hooks(request, self._show)
 
     @workflow.run
     async def run(self, request: RolloutRequest) -> RolloutResult:
         """The one deployment under way in its lane; a cancelled one ends where it stands."""
         try:
+            refused = await self._hooks.before()
+            if refused is not None:
+                await self._hooks.undo()
+                return self._end("untouched", refused)
             verdict = await self._bring_up(request)
             if verdict.passed:
+                verdict = await self._hooks.after() or verdict
+            if verdict.passed:
                 return self._end("healthy", verdict)
+            await self._hooks.undo()
             if request.last_good is None or request.last_good.name == request.release.name:
                 return self._end("failed", verdict)
             stage("rolling-back")
@@ -42,6 +51,7 @@ class Rollout:
             returned = await self._bring_up(back)
             return self._end("rolled-back" if returned.passed else "stuck", verdict, returned)
         except asyncio.CancelledError:
+            await self._hooks.undo()
             verdict = Verdict(health="inconclusive", reason="Preempted", message="A person's order went first.")
             return self._end("cancelled", verdict)
 
@@ -72,7 +82,15 @@ class Rollout:
         stage(result)
         metrics.rolled_out(self._target, result)
         self._show(f"**{result}**")
-        return RolloutResult.model_validate({"result": result, "verdict": verdict, "rollback_verdict": returned})
+        return RolloutResult.model_validate(
+            {
+                "result": result,
+                "verdict": self._hooks.with_observations(verdict),
+                "rollback_verdict": returned,
+                "undoings": self._hooks.undoings,
+                "not_undone": self._hooks.not_undone,
+            }
+        )
 
     def _show(self, line: str) -> None:
         self._lines.append(f"1. {line}")
