@@ -7,6 +7,7 @@ from pydantic import Field
 
 from model.check import GrpcCheck, HttpCheck, JobCheck, OnInconclusive, QueryCheck
 from model.external import External
+from model.gitops_policy import GitOps
 from model.hook import Hook
 from model.requirement import Requirement
 from model.strategy import Strategy
@@ -31,6 +32,8 @@ class StepPolicy(Value):
     `checks` (HTTP), `grpc`, `jobs` and `queries` are what a release that runs must pass, all within
     `verification_seconds`; `on_inconclusive` is what becomes of it when nobody can tell. For `watch_seconds`
     after that it is looked at every `watch_interval_seconds`, and goes back when it turns unhealthy.
+
+    `gitops`: the release is written to Git and applied by a controller (None: the engine applies it itself).
     """
 
     approvals: int = Field(default=0, ge=0, le=20)
@@ -61,6 +64,7 @@ class StepPolicy(Value):
     on_inconclusive: OnInconclusive = "hold"
     watch_seconds: float = Field(default=0, ge=0)
     watch_interval_seconds: float = Field(default=30, gt=0)
+    gitops: GitOps | None = None
 
     @property
     def gated(self) -> bool:

@@ -13,6 +13,7 @@ from model.resources.declared import read
 from model.resources.deployment_pipeline import DeploymentPipeline
 from model.resources.environment import Environment
 from model.resources.promotion_policy import HttpVerification, PromotionPolicy, PromotionPolicySpec
+from model.stated_gitops import gitops
 from model.stated_strategy import strategy
 
 T = TypeVar("T")
@@ -155,6 +156,8 @@ def _stated(policy: PromotionPolicy) -> dict[str, Any]:
             _check(check, f"{where}.verification.http.{index}")
             for index, check in enumerate(spec.verification.http)
         )
+    if spec.gitops is not None:
+        stated["gitops"] = gitops(spec.gitops, f"{where}.gitops", policy.metadata.namespace or "default")
     if spec.strategy is not None:
         stated["strategy"] = strategy(spec.strategy, f"{where}.strategy")
     stated.update(hooks_stated.stated(spec.hooks, f"{where}.hooks"))

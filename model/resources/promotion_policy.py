@@ -7,6 +7,7 @@ from pydantic import Field
 from model.duration import Duration
 from model.resources.declared import AGE, TOWPATH, Column, Declared, Kind, Label, Status, StrictBlock, Word
 from model.resources.hooks import Hooks
+from model.resources.gitops import GitOpsRules
 from model.resources.strategy import StrategyRules
 
 
@@ -57,6 +58,7 @@ class PromotionPolicySpec(StrictBlock):
     deadline: Duration | None = None
     verification: VerificationRules | None = None
     strategy: StrategyRules | None = None
+    gitops: GitOpsRules | None = None
     hooks: Hooks | None = None
 
 
