@@ -178,9 +178,12 @@ class ApiServer:
 
         Raises:
             NotFound: there is no such object.
+            Conflict: with a `resourceVersion` in the patch, that version is not there any more.
         """
         path = await self._path(api_version, kind, namespace, name, subresource=subresource)
         query = {"fieldManager": field_manager}
+        if "resourceVersion" in (patch.get("metadata") or {}):
+            return await self._connection.json("PATCH", path, query, patch, "application/merge-patch+json")
         return await self._patch(path, query, patch, "application/merge-patch+json")
 
     async def _patch(self, path: str, query: dict[str, str], body: Object, content_type: str) -> Object:

@@ -1,29 +1,33 @@
 """A data plane's Kubernetes: server-side apply, and what became of it."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
 import structlog
 from temporalio import activity
 
+from activities.conversion import Conversion
 from activities.dataplane import Kubernetes
 from activities.dependencies import Dependencies
 from activities.heartbeat import beating
 from activities.rolloutwatch import RolloutWatch
-from model import labels
+from model import labels, names
 from model.failure import Conflict, InfrastructureFailure, UserFailure
 from model.fence import fence_of, is_late
 from model.manifests import bundle
 from model.manifests.job import JOB_KINDS
 from model.manifests.job import selector as job_selector
 from model.manifests.metadata import selector
+from model.manifests.rollout import API_VERSION, KIND, narrowed, steered_services
 from model.rollout import Applied, RolloutRequest, Target
+from model.strategy import Strategy
 from model.verdict import Verdict
 
 Object = dict[str, Any]
 Identity = tuple[str, str, str]
+Steering = Callable[[Object, Object | None], Object]
 # Between reading an object and writing it its status may move, most of all during a rollout.
 WRITE_TRIES = 20
 REMOVAL_SECONDS = 60
@@ -53,13 +57,19 @@ class Cluster:
             InfrastructureFailure: the API server is away, or the namespace is being deleted.
         """
         async with beating():
-            parts = bundle.parts(request, await self._dependencies.connections(request))
+            connections = await self._dependencies.connections(request)
+            # What cannot be rendered is refused before anything is touched.
+            bundle.parts(request, connections, bundle.wanted_strategy(request))
             await self.prepare(request.target)
             existing = await self._existing(request.target)
             for obj in existing.values():
                 _refuse_late(obj, request)
+            strategy, existing = await self._converted(request, existing)
+            parts = bundle.parts(request, connections, strategy)
             await _all(
-                self._write(obj, existing.get(_identity(obj)), request)
+                self._write(
+                    obj, existing.get(_identity(obj)), request, _steering(obj, request, strategy, existing)
+                )
                 for obj in parts.around
                 if not _same_configuration(obj, existing)
             )
@@ -80,6 +90,8 @@ class Cluster:
             selector={labels.MANAGED_BY: labels.MANAGER, **selector(request.target)},
             template=parts.template["metadata"]["annotations"][labels.SPEC_HASH],
             replicas=request.release.workload.replicas,
+            fence=request.fence,
+            stops=0 if strategy is None or request.going_back else len(strategy.stops),
         )
 
     @activity.defn(name="cluster.watch")
@@ -128,11 +140,24 @@ class Cluster:
     async def _existing(self, target: Target) -> dict[Identity, Object]:
         """The component's objects as they are now, of all kinds that a component is made of."""
         chosen = labels.query({labels.MANAGED_BY: labels.MANAGER, **selector(target)})
-        lists = await _all(
-            self._kubernetes.list(version, kind, target.namespace, labels=chosen)
-            for version, kind in bundle.COMPONENT_KINDS
-        )
+        lists = await _all(self._list(kind, target.namespace, chosen) for kind in bundle.COMPONENT_KINDS)
         return {_identity(obj): obj for objects in lists for obj in objects}
+
+    async def _list(self, kind: tuple[str, str], namespace: str, chosen: str = "") -> list[Object]:
+        if kind in bundle.OPTIONAL_KINDS and not await self._kubernetes.serves(*kind):
+            return []
+        return await self._kubernetes.list(*kind, namespace, labels=chosen)
+
+    async def _converted(
+        self, request: RolloutRequest, existing: dict[Identity, Object]
+    ) -> tuple[Strategy | None, dict[Identity, Object]]:
+        """The strategy to write by, and what is there then: a change of the workload's kind comes before."""
+        kinds = {kind: obj for (_, kind, _), obj in existing.items()}
+        if bundle.wanted_strategy(request) is None and KIND not in kinds:
+            return None, existing
+        conversion = Conversion(self._kubernetes, request)
+        strategy = await conversion.run(kinds.get("Deployment"), kinds.get(KIND))
+        return strategy, await self._existing(request.target)
 
     async def _of_jobs(self, target: Target) -> list[Object]:
         """What hooks and checks have left."""
@@ -143,7 +168,9 @@ class Cluster:
         )
         return [obj for objects in lists for obj in objects]
 
-    async def _write(self, obj: Object, existing: Object | None, request: RolloutRequest) -> Object:
+    async def _write(
+        self, obj: Object, existing: Object | None, request: RolloutRequest, steering: Steering | None = None
+    ) -> Object:
         """Apply against the very version that was looked at, so that a later step's write is never undone."""
         for _ in range(WRITE_TRIES):
             version: Object = {}
@@ -151,7 +178,8 @@ class Cluster:
                 _refuse_late(existing, request)
                 version = {"resourceVersion": existing["metadata"]["resourceVersion"]}
             try:
-                return await self._kubernetes.apply({**obj, "metadata": {**obj["metadata"], **version}})
+                body = obj if steering is None else steering(obj, existing)
+                return await self._kubernetes.apply({**body, "metadata": {**obj["metadata"], **version}})
             except InfrastructureFailure as failure:
                 if _UNREADABLE in failure.message:
                     raise UserFailure("Invalid", failure.message) from failure
@@ -239,7 +267,7 @@ class Cluster:
         kinds = (*bundle.COMPONENT_KINDS, ("v1", "PersistentVolumeClaim"), ("apps/v1", "StatefulSet"))
         platform = bundle.platform(target)
         own = {_identity(obj) for obj in (*platform.applied, *platform.once)}
-        lists = await _all(self._kubernetes.list(version, kind, target.namespace) for version, kind in kinds)
+        lists = await _all(self._list(kind, target.namespace) for kind in kinds)
         left = [obj for objects in lists for obj in objects if _identity(obj) not in own and not _is_given(obj)]
         if left:
             log.info("namespace stays", namespace=target.namespace, holds=[_identity(obj) for obj in left[:5]])
@@ -264,6 +292,19 @@ def _identity(obj: Object) -> Identity:
 def _same_configuration(obj: Object, existing: dict[Identity, Object]) -> bool:
     """Immutable content under a name with its hash: there is nothing to write again."""
     return obj["kind"] == "ConfigMap" and _identity(obj) in existing
+
+
+def _steering(
+    obj: Object, request: RolloutRequest, strategy: Strategy | None, existing: dict[Identity, Object]
+) -> Steering | None:
+    """How a Service is written that the controller of Argo Rollouts steers; None for everything else."""
+    name = obj["metadata"]["name"]
+    if strategy is None or obj["kind"] != "Service" or name not in steered_services(request.target, strategy):
+        return None
+    rollout = existing.get((API_VERSION, KIND, names.workload(request.target.component.key.name)))
+    # What stands beside leads where the controller has put it; the active one never to more than is proven.
+    fallback = rollout if name == names.workload(request.target.component.key.name) else None
+    return lambda service, found: narrowed(service, found, fallback)
 
 
 def _refuse_late(existing: Object, request: RolloutRequest) -> None:

@@ -37,6 +37,21 @@ class Kubernetes(Protocol):
     ) -> Object:
         """Server-side apply."""
 
+    async def serves(self, api_version: str, kind: str) -> bool:
+        """Whether the server knows the kind at all."""
+
+    async def merge(
+        self,
+        api_version: str,
+        kind: str,
+        name: str,
+        namespace: str,
+        patch: Object,
+        subresource: str = "",
+        field_manager: str = "towpath",
+    ) -> Object:
+        """JSON merge patch; with a `resourceVersion` in it, of that version only."""
+
     async def delete(
         self,
         api_version: str,

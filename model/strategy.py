@@ -60,7 +60,10 @@ def canary_steps(strategy: Strategy) -> list[dict[str, Any]]:
 
     https://argo-rollouts.readthedocs.io/en/stable/features/canary/
     """
-    return [entry for step in strategy.steps for entry in ({"setWeight": step.weight}, {"pause": {}})]
+    steps: list[dict[str, Any]] = []
+    for step in strategy.steps:
+        steps += [{"setWeight": step.weight}, {"pause": {}}]
+    return steps
 
 
 def quantity(text: str) -> int | str:

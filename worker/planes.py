@@ -16,10 +16,15 @@ from activities.cluster import Cluster
 from activities.followers import Followers
 from activities.jobs import Jobs
 from activities.lanes import Lanes
+from activities.marks import Marks
+from activities.outside import Outside
 from activities.registry import Registry
 from activities.resources import Resources
 from activities.secrets import Secrets
+from activities.soaking import Soaking
 from activities.source import Source
+from activities.standings import Standings
+from activities.timetable import Timetable
 from activities.verification import Verification
 from model import ids
 from model.failure import Failure
@@ -58,7 +63,9 @@ def control_worker(
     require_guarded(WORKFLOWS)
     guard = Guard(proof_keys(settings.proof_keys), seal_keys(settings.seal_keys))
     source = Source(settings.mirrors, Secrets(apiserver))
-    instances = (source, Resources(apiserver, followers), Lanes(client))
+    resources, secrets = Resources(apiserver, followers), Secrets(apiserver)
+    gates = (Timetable(), Standings(client, resources), Outside(secrets))
+    instances = (source, resources, Lanes(client), Marks(apiserver), *gates)
     return _worker(client, ids.CONTROL_QUEUE, instances, workflows=WORKFLOWS, guards=(guard,), **options)
 
 
@@ -72,7 +79,7 @@ def build_worker(client: Client, settings: Settings, apiserver: ApiServer, regis
 
 def data_worker(client: Client, settings: Settings, apiserver: ApiServer) -> Worker:
     """A data plane's worker: applying, watching, verifying."""
-    instances = (Cluster(apiserver), Verification(apiserver), Jobs(apiserver))
+    instances = (Cluster(apiserver), Verification(apiserver), Jobs(apiserver), Soaking(apiserver))
     return _worker(client, ids.data_queue(settings.plane), instances)
 
 

@@ -57,7 +57,12 @@ TABLE: dict[str, Effort] = {
     "resources.record_release": Effort(once=15, overall=3600),
     "resources.bind": Effort(once=15, overall=600),
     "resources.tell": Effort(once=10, overall=600),
+    "marks.of": Effort(once=10, overall=3600),
     "lanes.request": Effort(once=10, overall=24 * 3600),
+    "timetable.look": Effort(once=5, overall=600),
+    "standings.of": Effort(once=10, overall=60),
+    "soaking.steady": Effort(once=15, overall=60),
+    "outside.ask": Effort(once=75, overall=120),
     "lanes.open_runs": Effort(once=10, overall=3600),
     "builds.submit": Effort(once=20, overall=3600),
     "builds.older": Effort(once=20, overall=3600),
@@ -65,9 +70,20 @@ TABLE: dict[str, Effort] = {
     "builds.stop": Effort(once=20, overall=3600),
     "cluster.apply": Effort(once=60, overall=600, heartbeat=6, finish_when_cancelled=True),
     "cluster.watch": Effort(once=3600 + 60, overall=2 * 3600, heartbeat=6),
+    # A canary may wait for a person as long as the gate lasts.
+    "progress.guard": Effort(once=35 * 86_400, overall=35 * 86_400, heartbeat=6),
+    "progress.proceed": Effort(once=20, overall=600),
+    "progress.abort": Effort(once=20, overall=600, finish_when_cancelled=True),
     "cluster.remove": Effort(once=120, overall=7 * 86_400, heartbeat=6, finish_when_cancelled=True),
     # A Job's tries may take an hour each, and it is kept for a day: every try of this finds the same one.
     "jobs.run": Effort(once=8 * 3600, overall=16 * 3600, heartbeat=6, finish_when_cancelled=True),
+    "previews.candidates": Effort(once=20, overall=3600),
+    "previews.plan": Effort(once=20, overall=3600),
+    "previews.tell": Effort(once=10, overall=24 * 3600),
+    "previews.ahead": Effort(once=10, overall=3600),
+    "preview.address": Effort(once=10, overall=300),
+    "preview.remove": Effort(once=120, overall=7 * 86_400, heartbeat=6),
+    "requests.report": Effort(once=120, overall=1800, heartbeat=6, retry=PATIENT),
     "verification.verify": Effort(once=300, overall=900, heartbeat=6),
 }
 

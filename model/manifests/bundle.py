@@ -12,8 +12,10 @@ from model.manifests.disruption import disruption_budget
 from model.manifests.namespace import namespace
 from model.manifests.network import allow_dns, component_policy, default_deny
 from model.manifests.quota import limit_range, resource_quota
+from model.manifests.rollout import API_VERSION, KIND, beside_name, rollout
 from model.manifests.service import service
 from model.rollout import RolloutRequest, Target
+from model.strategy import Strategy
 from model.value import Value
 from model.workload import Endpoint, Workload
 
@@ -22,6 +24,7 @@ Object = dict[str, Any]
 # The kinds a component is made of: what is looked through for what is no longer wanted.
 COMPONENT_KINDS: tuple[tuple[str, str], ...] = (
     ("apps/v1", "Deployment"),
+    (API_VERSION, KIND),
     ("batch/v1", "CronJob"),
     ("v1", "Service"),
     ("networking.k8s.io/v1", "NetworkPolicy"),
@@ -64,11 +67,27 @@ def platform(target: Target) -> Platform:
     )
 
 
-def parts(request: RolloutRequest, connections: Sequence[Connection] = ()) -> Parts:
+# Kinds of COMPONENT_KINDS that a cluster may not know.
+OPTIONAL_KINDS = frozenset({(API_VERSION, KIND)})
+
+
+def wanted_strategy(request: RolloutRequest) -> Strategy | None:
+    """The strategy that takes an Argo Rollout; None where a Deployment (or CronJob) does."""
+    strategy = request.target.step.policy.strategy
+    if strategy is None or not strategy.progressive or request.release.workload.kind == "scheduled-task":
+        return None
+    return strategy
+
+
+def parts(
+    request: RolloutRequest, connections: Sequence[Connection] = (), strategy: Strategy | None = None
+) -> Parts:
     """The objects of one release of a component; `connections` are its dependencies, found.
 
+    With a progressive `strategy` (see `wanted_strategy`) the workload is an Argo Rollout.
+
     Raises:
-        UserFailure: `ScheduleMissing`, `FilesTooLarge`.
+        UserFailure: `ScheduleMissing`, `FilesTooLarge`, `StrategyNeedsEndpoint`.
     """
     workload = request.release.workload
     endpoints = served(workload)
@@ -82,6 +101,10 @@ def parts(request: RolloutRequest, connections: Sequence[Connection] = ()) -> Pa
         around.append(service(request, endpoints))
     if workload.replicas > 1:
         around.append(disruption_budget(request))
+    if strategy is not None:
+        if endpoints:
+            around.append(service(request, endpoints, beside_name(request.target, strategy)))
+        return Parts(around=tuple(around), workload=rollout(request, strategy, endpoints, connections))
     return Parts(around=tuple(around), workload=deployment(request, endpoints, connections))
 
 

@@ -17,12 +17,12 @@ _APPLICATION = {
 }
 
 
-def service(request: RolloutRequest, endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
-    """A ClusterIP Service with one port an endpoint, named as the endpoint."""
+def service(request: RolloutRequest, endpoints: tuple[Endpoint, ...], name: str = "") -> dict[str, Any]:
+    """A ClusterIP Service with one port an endpoint, named as the endpoint; by default the component's own."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": metadata(request),
+        "metadata": metadata(request, name),
         "spec": {
             "type": "ClusterIP",
             "selector": selector(request.target),
