@@ -5,11 +5,13 @@ from model.value import Value
 
 
 class SteadinessQuestion(Value):
-    """Have this release's pods been well since `since` (seconds since the epoch)?"""
+    """Have this release's pods been well since `since` (seconds since the epoch)? `pods` is false for what
+    keeps none running (a scheduled task, a workload scaled to nothing)."""
 
     target: Target
     digest: str
     since: float
+    pods: bool = True
 
 
 class Steadiness(Value):

@@ -18,6 +18,7 @@ from activities.jobs import Jobs
 from activities.lanes import Lanes
 from activities.marks import Marks
 from activities.outside import Outside
+from activities.prometheus import DEFAULT, Prometheus
 from activities.registry import Registry
 from activities.resources import Resources
 from activities.secrets import Secrets
@@ -79,7 +80,13 @@ def build_worker(client: Client, settings: Settings, apiserver: ApiServer, regis
 
 def data_worker(client: Client, settings: Settings, apiserver: ApiServer) -> Worker:
     """A data plane's worker: applying, watching, verifying."""
-    instances = (Cluster(apiserver), Verification(apiserver), Jobs(apiserver), Soaking(apiserver))
+    prometheus = Prometheus({DEFAULT: settings.prometheus, **settings.prometheus_servers})
+    instances = (
+        Cluster(apiserver),
+        Verification(apiserver, prometheus=prometheus),
+        Jobs(apiserver),
+        Soaking(apiserver),
+    )
     return _worker(client, ids.data_queue(settings.plane), instances)
 
 

@@ -1,7 +1,6 @@
 """Promotion: the walk of one release through its pipeline, gate by gate, branch by branch."""
 
 import asyncio
-from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -9,7 +8,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.lanes import Lanes
     from activities.resources import Resources
-    from model.gate import Approval, GateState, approval_state, next_lapse, refusal
+    from model.gate import OVERRIDE, Approval, GateState, GateSubject, Recheck
     from model.lane import Answer, LaneRequest, LaneSettled
     from model.markdown import cell
     from model.note import EnvironmentNote, Note
@@ -27,10 +26,9 @@ with workflow.unsafe.imports_passed_through():
     from workflows.attributes import stage
     from workflows.cause import cause_of
     from workflows.effort import perform
+    from workflows.gatekeeper import Gatekeeper
     from workflows.teller import Teller
     from workflows.tracing import here
-
-APPROVALS_KEPT = 200
 
 
 @workflow.defn(name="Promotion")
@@ -41,6 +39,7 @@ class Promotion:
     def __init__(self, request: PromotionRequest) -> None:
         self._state = PromotionState(request=request)
         self._teller = Teller()
+        self._keepers: dict[str, Gatekeeper] = {}
 
     @workflow.query
     def state(self) -> PromotionState:
@@ -54,29 +53,32 @@ class Promotion:
             self._state.superseded_by[answer.environment] = answer.message
         self._state.settled[answer.request] = answer
 
+    @workflow.signal
+    def recheck(self, _asked: Recheck) -> None:
+        """Rules or other lanes may have changed: every gate that is waited at looks again."""
+        for keeper in self._keepers.values():
+            keeper.recheck()
+
     @workflow.update
     def approve(self, approval: Approval) -> Answer:
-        """A person's yes or no at a gate."""
-        if any(known.id == approval.id for known in self._state.approvals):
-            return Answer(accepted=True, reason="AlreadyAccepted", message="This was accepted before.")
-        self._state.approvals.append(approval.model_copy(update={"at": workflow.time()}))
-        gate = self._gate_state(self._step(approval.environment))
-        reason = "Approved" if approval.approve else "Rejected"
-        return Answer(accepted=True, reason=reason, message=gate.message, workflow=workflow.info().workflow_id)
+        """A person's word at a gate: yes, no, taken back, or past the windows with a reason."""
+        keeper = self._keepers[approval.environment]
+        answer = keeper.take(approval)
+        if approval.kind == OVERRIDE and answer.reason != "AlreadyAccepted":
+            self._tell_override(keeper.step, approval)
+        return answer
 
     @approve.validator
     def _validate_approval(self, approval: Approval) -> None:
         if any(known.id == approval.id for known in self._state.approvals):
             return
         known_step = self._state.steps.get(approval.environment)
-        if known_step is None or known_step.phase != "at-gate":
+        keeper = self._keepers.get(approval.environment)
+        if keeper is None or known_step is None or known_step.phase != "at-gate":
             where = known_step.phase if known_step else "unknown here"
             message = f"{self._state.request.release.name} does not wait at {approval.environment} ({where})."
             raise ApplicationError(message, type="NotAtGate", non_retryable=True)
-        policy = self._step(approval.environment).policy
-        against = refusal(approval, self._state.request.release, policy)
-        if against is None and len(self._state.approvals) >= APPROVALS_KEPT:
-            against = ("TooManyApprovals", f"A gate takes {APPROVALS_KEPT} answers at most.")
+        against = keeper.refusal(approval)
         if against is not None:
             raise ApplicationError(against[1], type=against[0], non_retryable=True)
 
@@ -126,44 +128,67 @@ class Promotion:
             phase = self._state.steps[blocker].phase
             self._enter(step, "skipped", "SourceNotPassed", f"{blocker}: {phase}.")
             return
-        if step.policy.approvals and not await self._through_gate(step):
+        keeper = self._keeper(step)
+        if step.sources and workflow.patched("gate-arrival"):
+            # It may be days since the pipeline was read, and there may be a freeze by now.
+            await keeper.reread()
+        if not await self._through_gate(keeper):
             return
-        await self._deploy(step)
+        await self._deploy(keeper.step)
 
-    async def _through_gate(self, step: EnvironmentStep) -> bool:
-        """Wait until enough people say yes; False when the answer is no, too late, or no longer asked."""
-        environment = step.environment
-        opened = workflow.time()
-        self._enter(step, "at-gate", "AwaitingApproval", self._gate_state(step).message)
+    async def _through_gate(self, keeper: Gatekeeper) -> bool:
+        """Wait until the gate opens; False when the answer is no, too late, or no longer asked."""
+        gate = await keeper.look()
+        step = keeper.step
+        self._adopt(keeper)
+        if gate.open:
+            return True
+        candidate = self._request_id(step.environment, "candidate")
+        self._enter(step, "at-gate", gate.reason, gate.message)
         await self._ask_lane(step, "candidate")
-        while True:
-            gate = self._gate_state(step)
-            asked = self._state.settled.get(self._request_id(environment, "candidate"))
-            if asked is not None and asked.result in ("superseded", "refused"):
-                phase: StepPhase = "superseded" if asked.result == "superseded" else "rejected"
-                self._enter(step, phase, asked.reason, asked.message)
-                return False
-            if gate.reason == "Rejected":
-                return await self._leave_gate(step, "rejected", "Rejected", gate.message)
-            if gate.open:
-                return True
-            left = opened + step.policy.gate_lasts_seconds - workflow.time()
-            if left <= 0:
-                return await self._leave_gate(step, "expired", "GateExpired", "Nobody approved it in time.")
-            self._enter(step, "at-gate", gate.reason, gate.message)
-            await self._wait_at_gate(environment, left)
+        gate = await keeper.wait(leave=lambda: self._turned_away(candidate) is not None)
+        self._adopt(keeper)
+        if gate.open:
+            return True
+        asked = self._turned_away(candidate)
+        if asked is not None:
+            phase: StepPhase = "superseded" if asked.result == "superseded" else "rejected"
+            self._enter(step, phase, asked.reason, asked.message)
+            return False
+        phases: dict[str, StepPhase] = {"GateExpired": "expired", "EnvironmentGone": "skipped"}
+        return await self._leave_gate(step, phases.get(gate.reason, "rejected"), gate.reason, gate.message)
 
-    async def _wait_at_gate(self, environment: str, left: float) -> None:
-        lapse = next_lapse(tuple(self._state.approvals), self._step(environment).policy, workflow.time())
-        seen = (len(self._state.approvals), len(self._state.settled))
-        try:
-            await workflow.wait_condition(
-                lambda: (len(self._state.approvals), len(self._state.settled)) != seen,
-                timeout=timedelta(seconds=min(left, lapse if lapse is not None else left)),
-                timeout_summary=f"gate of {environment}",
-            )
-        except TimeoutError:
-            return
+    def _turned_away(self, candidate: str) -> LaneSettled | None:
+        """The lane's answer that a newer release came, or that this one may not go in at all."""
+        asked = self._state.settled.get(candidate)
+        return asked if asked is not None and asked.result in ("superseded", "refused") else None
+
+    def _keeper(self, step: EnvironmentStep) -> Gatekeeper:
+        """The gate of a step; from here on people can speak to it."""
+        assert self._state.component is not None  # noqa: S101  (steps exist only once it is read)
+        assert self._state.pipeline is not None  # noqa: S101
+        keeper = Gatekeeper(
+            GateSubject.of(self._state.request.release),
+            (self._state.component,),
+            self._state.pipeline,
+            step.environment,
+            lambda gate: self._waits(step, gate),
+            self._state.approvals,
+        )
+        self._keepers[step.environment] = keeper
+        return keeper
+
+    def _waits(self, step: EnvironmentStep, gate: GateState) -> None:
+        self._enter(step, "at-gate", gate.reason, gate.message)
+
+    def _adopt(self, keeper: Gatekeeper) -> None:
+        """Go on by the rules under which the gate opened, for this step alone."""
+        pipeline = self._state.pipeline
+        assert pipeline is not None  # noqa: S101
+        steps = tuple(
+            keeper.step if step.environment == keeper.step.environment else step for step in pipeline.steps
+        )
+        self._state.pipeline = pipeline.model_copy(update={"steps": steps})
 
     async def _leave_gate(self, step: EnvironmentStep, phase: StepPhase, reason: str, message: str) -> bool:
         await self._ask_lane(step, "withdraw")
@@ -179,7 +204,7 @@ class Promotion:
             if gate is None:
                 self._enter(step, "deploying", "Deploying", "The lane has it.")
             else:
-                self._enter(step, "deploying", "GateOpened", self._gate_state(step).message)
+                self._enter(step, "deploying", "GateOpened", self._keepers[step.environment].state().message)
         while True:
             await workflow.wait_condition(lambda: request in self._state.settled)
             answer = self._state.settled.pop(request)
@@ -215,19 +240,12 @@ class Promotion:
     def _request_id(self, environment: str, kind: str) -> str:
         return f"{workflow.info().run_id}/{environment}/{kind}"
 
-    def _step(self, environment: str) -> EnvironmentStep:
-        assert self._state.pipeline is not None  # noqa: S101  (steps exist only once it is read)
-        return self._state.pipeline.step(environment)
-
-    def _gate_state(self, step: EnvironmentStep) -> GateState:
-        return approval_state(step.environment, tuple(self._state.approvals), step.policy, workflow.time())
-
     def _enter(
         self, step: EnvironmentStep, phase: StepPhase, reason: str, message: str, revision: int = 0
     ) -> None:
         """Move a step on, and tell people when that is news to them."""
         before = self._state.steps[step.environment]
-        gate = self._gate_state(step) if phase == "at-gate" else None
+        gate = self._keepers[step.environment].state() if phase == "at-gate" else None
         after = StepState(
             environment=step.environment,
             phase=phase,
@@ -267,6 +285,13 @@ class Promotion:
             ),
         )
         self._teller.tell(note)
+
+    def _tell_override(self, step: EnvironmentStep, given: Approval) -> None:
+        """Kept in the promotion's state, told as an Event, and logged."""
+        message = f"{given.actor.name} went past windows and freezes: {given.reason}"
+        workflow.logger.warning("%s of %s: %s", step.environment, self._state.request.release.name, message)
+        told = self._state.steps[step.environment].model_copy(update={"reason": "Overridden", "message": message})
+        self._tell(step, told)
 
     async def _gone(self) -> PromotionState:
         stage("ComponentGone")

@@ -1,6 +1,6 @@
 """A time-skipping Temporal server for the session, and workers of ours on it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -13,11 +13,13 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.lanes import Lanes
+from activities.standings import Standings
 from deploy.local.catalogue import test_server_path
 from model import ids
 from model.failure import Failure
 from tests.workflows.world import World
 from worker.failures import FailureInterceptor
+from worker.guard import Guard
 from worker.planes import WORKFLOWS
 from workflows.attributes import ATTRIBUTES
 
@@ -47,10 +49,15 @@ async def temporal(connection: dict[str, Any]) -> AsyncIterator[WorkflowEnvironm
 
 @pytest.fixture
 def serve(temporal: WorkflowEnvironment) -> Serve:
-    """Workers for all three planes over a scripted world; called with it and, if need be, workers' options."""
+    """Workers for all three planes over a scripted world; called with it and, if need be, workers' options.
+
+    Without `guards` they trust whatever they are told: who may say what is tested in test_signals.py.
+    """
 
     @asynccontextmanager
-    async def serving(world: World, **options: Any) -> AsyncIterator[WorkflowEnvironment]:
+    async def serving(
+        world: World, guards: Sequence[Guard] = (), **options: Any
+    ) -> AsyncIterator[WorkflowEnvironment]:
         async with AsyncExitStack() as stack:
             for queue in (ids.CONTROL_QUEUE, ids.build_queue("default"), ids.data_queue("default")):
                 control = queue == ids.CONTROL_QUEUE
@@ -58,8 +65,8 @@ def serve(temporal: WorkflowEnvironment) -> Serve:
                     temporal.client,
                     task_queue=queue,
                     workflows=WORKFLOWS if control else (),
-                    activities=[*world.all(), Lanes(temporal.client).request],
-                    interceptors=[FailureInterceptor()],
+                    activities=[*world.all(), Lanes(temporal.client).request, Standings(temporal.client, world).of],
+                    interceptors=[FailureInterceptor(), *guards],
                     workflow_failure_exception_types=[Failure],
                     max_heartbeat_throttle_interval=timedelta(milliseconds=100),
                     default_heartbeat_throttle_interval=timedelta(milliseconds=100),

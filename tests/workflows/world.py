@@ -12,17 +12,21 @@ from typing import Any
 from temporalio import activity
 
 from activities.resources import Binding
+from activities.timetable import Timetable
 from model.build import BuildRequest, BuildResult, Rivals, SubmittedBuild
 from model.commit import Commit
 from model.component import Component
 from model.image import Image
 from model.key import ComponentKey
+from model.mark import Mark
 from model.note import Note
 from model.pipeline import EnvironmentStep, Pipeline
 from model.policy import StepPolicy
 from model.push import Push
+from model.question import ExternalAnswer, ExternalQuestion
 from model.release import Release
 from model.rollout import Applied, RolloutRequest, Target
+from model.soak import Steadiness, SteadinessQuestion
 from model.source import Changes, ChangesRequest, SourceLocation
 from model.teardown import OpenRuns
 from model.verdict import Observation, Verdict
@@ -108,6 +112,11 @@ class World:
     running: dict[str, Release] = field(default_factory=dict)
     applied: list[tuple[str, str]] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
+    restarts: dict[str, float] = field(default_factory=dict)
+    answers: list[ExternalAnswer] = field(default_factory=list)
+    asked: list[ExternalQuestion] = field(default_factory=list)
+    rules_failures: list[Exception] = field(default_factory=list)
+    marks: dict[str, Mark] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     open: list[OpenRuns] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
@@ -119,8 +128,9 @@ class World:
         """Every activity, for a worker."""
         return [
             self.components_for, self.component, self.read_pipeline, self.record_release, self.bind, self.tell,
+            self.mark_of,
             self.changes, self.submit, self.older, self.watch_build, self.stop, self.apply, self.watch,
-            self.verify,
+            self.verify, self.steady, self.ask, Timetable().look,
             self.remove,
             self.open_runs,
         ]  # fmt: skip
@@ -137,11 +147,17 @@ class World:
 
     @activity.defn(name="resources.pipeline")
     async def read_pipeline(self, _component: Component) -> Pipeline:
+        if self.rules_failures:
+            raise self.rules_failures.pop(0)
         return self.pipeline
 
     @activity.defn(name="resources.record_release")
     async def record_release(self, release: Release) -> None:
         self.releases.append(release)
+
+    @activity.defn(name="marks.of")
+    async def mark_of(self, release: Release) -> Mark | None:
+        return self.marks.get(release.name)
 
     @activity.defn(name="resources.bind")
     async def bind(self, binding: Binding) -> None:
@@ -213,6 +229,24 @@ class World:
     @activity.defn(name="cluster.remove")
     async def remove(self, target: Target) -> None:
         self.running.pop(target.step.environment, None)
+
+    @activity.defn(name="soaking.steady")
+    async def steady(self, question: SteadinessQuestion) -> Steadiness:
+        """`restarts[environment]`: when a pod there was last started again."""
+        restarted = self.restarts.get(question.target.step.environment, 0.0)
+        return Steadiness(steady=True, since=max(question.since, restarted))
+
+    @activity.defn(name="outside.ask")
+    async def ask(self, question: ExternalQuestion) -> ExternalAnswer:
+        """The scripted answers one after the other, then yes."""
+        self.asked.append(question)
+        if self.answers:
+            return self.answers.pop(0)
+        return ExternalAnswer(name=question.external.name, answer="yes", reason="Allowed", message="ok")
+
+    async def release(self, key: ComponentKey, name: str) -> Release | None:
+        """What is kept; read by `activities.standings.Standings`."""
+        return next((made for made in self.releases if (made.component, made.name) == (key, name)), None)
 
     @activity.defn(name="lanes.open_runs")
     async def open_runs(self, _key: ComponentKey) -> OpenRuns:
