@@ -2,24 +2,31 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol
 
-import httpx
 from temporalio import activity
 
+from activities import probing
 from activities.dataplane import Kubernetes
 from activities.heartbeat import beating
+from activities.probing import Place
+from activities.prometheus import Prometheus
+from activities.querying import Querying
 from model import labels, names
+from model.check import QueryCheck, Tls
 from model.failure import InfrastructureFailure
 from model.manifests import bundle
 from model.manifests.metadata import selector
-from model.probe import FALLBACK_PATH, Probe, Sample, judge, passes, probes, shown, unknown_endpoint
+from model.probe import GrpcProbe, Probe, grpc_probes, probes, unknown_endpoint
+from model.reading import asked as query_asked
 from model.rollout import RolloutRequest
+from model.sampling import Asked, Sample, judge
 from model.verdict import Verdict, worst
 
 Object = dict[str, Any]
-BODY_LIMIT = 64 * 1024
+Ask = Callable[[], Awaitable[Sample]]
 ENDPOINTS_SECONDS = 15.0
 
 
@@ -52,58 +59,95 @@ class ClusterAddress:
 
 
 class Verification:
-    """Asks the running release through its Service."""
+    """Asks the running release through its Service, and Prometheus about it."""
 
-    def __init__(self, kubernetes: Kubernetes, reach: Reach | None = None) -> None:
+    def __init__(
+        self, kubernetes: Kubernetes, reach: Reach | None = None, prometheus: Prometheus | None = None
+    ) -> None:
         self._kubernetes = kubernetes
         self._reach = reach or ClusterAddress(kubernetes)
+        self._prometheus = prometheus or Prometheus()
 
     @activity.defn(name="verification.verify")
     async def verify(self, request: RolloutRequest) -> Verdict:
-        """The worst verdict of the step's checks; errors and missing data are inconclusive.
+        """The worst verdict of the step's checks (Jobs excepted); errors and missing data are inconclusive.
 
         Nothing is asked before the Service leads to pods of this release and to no others. A release
         without endpoints that can be asked, or scaled to zero, is left to the rollout's own verdict:
-        healthy, `NothingToProbe`.
+        healthy, `NothingToProbe`. After the policy's `verification_seconds`, counted from the first try of
+        this activity, each check is judged by what was seen until then.
 
         Raises:
             InfrastructureFailure: the API server cannot be asked.
         """
-        workload = request.release.workload
+        began = _began(activity.info().heartbeat_details) or time.time()
+        end = began + request.target.step.policy.verification_seconds
+        async with beating(lambda: {"began": began}):
+            return await self._verify(request, end)
+
+    async def _verify(self, request: RolloutRequest, end: float) -> Verdict:
+        workload, policy = request.release.workload, request.target.step.policy
         endpoints = bundle.served(workload)
-        checks = request.target.step.policy.checks
-        wrong = unknown_endpoint(endpoints, checks)
+        wrong = unknown_endpoint(endpoints, (*policy.checks, *policy.grpc))
         if wrong is not None:
             return wrong
-        asked = probes(workload, endpoints, checks)
-        if not asked or workload.replicas == 0:
+        asked: list[Probe | GrpcProbe] = [
+            *probes(workload, endpoints, policy.checks),
+            *grpc_probes(endpoints, policy.grpc),
+        ]
+        if workload.replicas == 0 or not (asked or policy.queries):
             return Verdict(
                 health="healthy",
                 reason="NothingToProbe",
                 message="No endpoint is to be asked: the rollout itself is what was observed.",
             )
-        async with beating():
+        if asked:
             stranger = await self._await_endpoints(request)
             if stranger:
                 return Verdict(health="inconclusive", reason="EndpointsNotReady", message=stranger)
-            return worst(tuple(await asyncio.gather(*(self._ask(request, probe) for probe in asked))))
+        return worst(
+            await _together(
+                [
+                    *(self._probe(request, probe, end) for probe in asked),
+                    *(self._query(request, check, end) for check in policy.queries),
+                ]
+            )
+        )
 
-    async def _ask(self, request: RolloutRequest, probe: Probe) -> Verdict:
+    async def _probe(self, request: RolloutRequest, probe: Probe | GrpcProbe, end: float) -> Verdict:
         """Ask one endpoint until the samples come to a verdict."""
+        place = await self.place(request, probe)
+        return await _settled(probe.asked, lambda: ask_once(probe, place), end)
+
+    async def _query(self, request: RolloutRequest, check: QueryCheck, end: float) -> Verdict:
+        """Ask Prometheus until the samples come to a verdict."""
+        querying = Querying(self._prometheus, request, check)
+        return await _settled(query_asked(check), querying.ask, end)
+
+    async def place(self, request: RolloutRequest, probe: Probe | GrpcProbe) -> Place:
+        """Where an endpoint is to be asked.
+
+        Raises:
+            InfrastructureFailure: there is no such Service (yet), or `AuthorityMissing`.
+        """
         namespace = request.target.namespace
         service = names.workload(request.target.component.key.name)
         host, port = await self._reach.address(namespace, service, probe.endpoint.port)
-        samples: list[Sample] = []
-        while True:
-            if probe.path:
-                sample = await _get(probe, host, port, f"{service}.{namespace}.svc:{probe.endpoint.port}")
-            else:
-                sample = await _connect(probe, host, port)
-            samples.append(sample)
-            verdict = judge(probe, samples)
-            if verdict is not None:
-                return verdict
-            await asyncio.sleep(probe.check.interval_seconds)
+        authority = await self._authority(namespace, probe.check.tls) if probe.check.tls else ""
+        return Place(host=host, port=port, name=f"{service}.{namespace}.svc", authority=authority)
+
+    async def _authority(self, namespace: str, tls: Tls) -> str:
+        if not tls.ca_config_map:
+            return ""
+        found = await self._kubernetes.get("v1", "ConfigMap", tls.ca_config_map, namespace)
+        authority = ((found or {}).get("data") or {}).get(tls.key, "")
+        if not authority:
+            raise InfrastructureFailure(
+                "AuthorityMissing",
+                f"ConfigMap {tls.ca_config_map} in namespace {namespace} has no {tls.key}: put the "
+                "certificate authority of the component's TLS there.",
+            )
+        return str(authority)
 
     async def _await_endpoints(self, request: RolloutRequest) -> str:
         """Wait until every ready endpoint of the Service is a pod of this release; else say what is there."""
@@ -149,54 +193,42 @@ class Verification:
         return f"pods of another release still answer: {', '.join(strangers)[:200]}" if strangers else ""
 
 
-async def _get(probe: Probe, host: str, port: int, name: str) -> Sample:
-    """One GET over a connection of its own, so that each may meet another pod."""
-    path = probe.path
+async def ask_once(probe: Probe | GrpcProbe, place: Place) -> Sample:
+    """Ask an endpoint as its kind wants it."""
+    if isinstance(probe, GrpcProbe):
+        return await probing.ask_health(probe, place)
+    return await probing.get(probe, place) if probe.path else await probing.connect(probe, place)
+
+
+async def _settled(asked: Asked, ask: Ask, end: float) -> Verdict:
+    """Ask until the answers come to a verdict, at the latest at `end` (seconds since the epoch)."""
+    samples: list[Sample] = []
+    pause = asked.limits.initial_delay_seconds
+    while True:
+        # Elapsed time is the monotonic clock's while this process runs; a clock that is set changes little.
+        left = end - time.time()
+        await asyncio.sleep(max(0.0, min(pause, left)))
+        late = left <= pause
+        if not late:
+            samples.append(await ask())
+        verdict = judge(asked, samples, late=late)
+        if verdict is not None:
+            return verdict
+        pause = asked.limits.interval_seconds
+
+
+async def _together(steps: Sequence[Coroutine[Any, Any, Verdict]]) -> tuple[Verdict, ...]:
+    """All at once; the first failure ends the others and is raised as itself."""
     try:
-        async with (
-            asyncio.timeout(probe.check.timeout_seconds),
-            httpx.AsyncClient(
-                trust_env=False, follow_redirects=False, timeout=probe.check.timeout_seconds
-            ) as client,
-        ):
-            status, body = await _answer(client, host, port, path, name)
-            fallback = probe.falls_back and status == 404
-            if fallback:
-                path = FALLBACK_PATH
-                status, body = await _answer(client, host, port, path, name)
-    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
-        said = str(error) or f"no answer within {probe.check.timeout_seconds:g} s"
-        return Sample(at=time.time(), result="unreachable", path=path, detail=said[:200])
-    passed = passes(status, fallback)
-    return Sample(
-        at=time.time(),
-        result="passed" if passed else "failed",
-        status=status,
-        path=path,
-        detail="" if passed else shown(body),
-    )
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(step) for step in steps]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return tuple(task.result() for task in tasks)
 
 
-async def _answer(client: httpx.AsyncClient, host: str, port: int, path: str, name: str) -> tuple[int, bytes]:
-    """Status and the first bytes of the body; the rest is not read."""
-    headers = {"Host": name, "User-Agent": "towpath-verification", "Accept-Encoding": "identity"}
-    url = httpx.URL(scheme="http", host=host, port=port, raw_path=path.encode())
-    body = b""
-    async with client.stream("GET", url, headers=headers) as response:
-        async for piece in response.aiter_raw():
-            body += piece
-            if len(body) >= BODY_LIMIT or response.is_success:
-                break
-    return response.status_code, body[:BODY_LIMIT]
-
-
-async def _connect(probe: Probe, host: str, port: int) -> Sample:
-    try:
-        async with asyncio.timeout(probe.check.timeout_seconds):
-            _, writer = await asyncio.open_connection(host, port)
-            writer.close()
-            await writer.wait_closed()
-    except (TimeoutError, OSError) as error:
-        said = str(error) or f"no connection within {probe.check.timeout_seconds:g} s"
-        return Sample(at=time.time(), result="unreachable", detail=said[:200])
-    return Sample(at=time.time(), result="passed")
+def _began(details: Sequence[Any]) -> float | None:
+    """When the first try began, as its heartbeats told; never in the future."""
+    if details and isinstance(details[0], dict) and isinstance(details[0].get("began"), int | float):
+        return min(float(details[0]["began"]), time.time())
+    return None

@@ -1,18 +1,13 @@
-"""Asking a running release whether it serves: what is asked, and what the answers come to. Pure.
-
-A pass is an answer; silence never is one.
-"""
+"""Asking the endpoints of a running release whether they serve: who is asked, and for what. Pure."""
 
 from collections.abc import Sequence
-from typing import Literal
 
-from model.check import HttpCheck
+from model.check import GrpcCheck, HttpCheck
+from model.sampling import Asked
 from model.value import Value
-from model.verdict import Observation, Verdict
+from model.verdict import Verdict
 from model.workload import Endpoint, Workload
 
-FAILING_LIMIT = 3
-UNREACHABLE_LIMIT = 6
 BODY_SHOWN = 200
 DEFAULT_PATH = "/healthz"
 FALLBACK_PATH = "/"
@@ -30,15 +25,22 @@ class Probe(Value):
     falls_back: bool = False
     check: HttpCheck
 
+    @property
+    def asked(self) -> Asked:
+        """How the answers are judged and told."""
+        return _asked(self.endpoint, self.check)
 
-class Sample(Value):
-    """One time asked (`at`: seconds since the epoch). `status` 0: a connection was all that was asked."""
 
-    at: float
-    result: Literal["passed", "failed", "unreachable"]
-    status: int = 0
-    path: str = ""
-    detail: str = ""
+class GrpcProbe(Value):
+    """One gRPC endpoint whose health service is to be asked."""
+
+    endpoint: Endpoint
+    check: GrpcCheck
+
+    @property
+    def asked(self) -> Asked:
+        """How the answers are judged and told."""
+        return _asked(self.endpoint, self.check)
 
 
 def probes(workload: Workload, endpoints: Sequence[Endpoint], checks: Sequence[HttpCheck]) -> tuple[Probe, ...]:
@@ -46,7 +48,7 @@ def probes(workload: Workload, endpoints: Sequence[Endpoint], checks: Sequence[H
 
     A check that names no endpoint and no path asks all of them; one with a path asks the endpoint it
     names, or the first that speaks HTTP. HTTP and GraphQL are asked by GET; TCP, Websocket and gRPC by
-    connecting (gRPC's own health protocol is not spoken yet); UDP cannot be asked. The workload's health
+    connecting (gRPC's health service by checks of its own); UDP cannot be asked. The workload's health
     path, where there is one, takes the place of the default rule on the first HTTP endpoint.
     """
     askable = [endpoint for endpoint in endpoints if endpoint.type != "UDP"]
@@ -65,7 +67,17 @@ def probes(workload: Workload, endpoints: Sequence[Endpoint], checks: Sequence[H
     return tuple(found)
 
 
-def unknown_endpoint(endpoints: Sequence[Endpoint], checks: Sequence[HttpCheck]) -> Verdict | None:
+def grpc_probes(endpoints: Sequence[Endpoint], checks: Sequence[GrpcCheck]) -> tuple[GrpcProbe, ...]:
+    """What is to be asked: the endpoint that a check names, else every gRPC endpoint."""
+    return tuple(
+        GrpcProbe(endpoint=endpoint, check=check)
+        for check in checks
+        for endpoint in endpoints
+        if (endpoint.name == check.endpoint if check.endpoint else endpoint.type == "gRPC")
+    )
+
+
+def unknown_endpoint(endpoints: Sequence[Endpoint], checks: Sequence[HttpCheck | GrpcCheck]) -> Verdict | None:
     """Inconclusive when a check names an endpoint that the release does not have."""
     names = [endpoint.name for endpoint in endpoints if endpoint.type != "UDP"]
     for check in checks:
@@ -84,89 +96,19 @@ def passes(status: int, fallback: bool) -> bool:
     return 100 <= status < (500 if fallback else 400)
 
 
-def judge(probe: Probe, samples: Sequence[Sample]) -> Verdict | None:
-    """What the samples so far come to, or None when more are needed.
-
-    Healthy: the last `check.samples` passed. Unhealthy: the last three answers failed, or passing and
-    failing went on in turn for too long. Inconclusive: nobody answered six times in a row.
-    """
-    run = _run_at_end(samples)
-    where = f"{probe.endpoint.name} (port {probe.endpoint.port})"
-    if not samples:
-        return None
-    last = samples[-1]
-    if last.result == "passed" and run >= probe.check.samples:
-        how = f"answered {last.status} to GET {last.path}" if last.status else "took a connection"
-        return _verdict(
-            "healthy", "HealthCheckPassed", f"Endpoint {where} {how}, {run} times in a row.", probe, samples
-        )
-    if last.result == "failed" and run >= FAILING_LIMIT:
-        return _verdict("unhealthy", "HealthCheckFailed", _failed(where, last), probe, samples)
-    if last.result == "unreachable" and run >= UNREACHABLE_LIMIT:
-        return _verdict(
-            "inconclusive",
-            "HealthCheckUnreachable",
-            f"Endpoint {where} did not answer: {last.detail}. Does the process listen on the port of the "
-            "endpoint, on all addresses?",
-            probe,
-            samples,
-        )
-    if len(samples) < attempts(probe.check):
-        return None
-    failed = [sample for sample in samples if sample.result == "failed"]
-    if failed:
-        message = f"{len(failed)} of {len(samples)} answers failed. {_failed(where, failed[-1])}"
-        return _verdict("unhealthy", "HealthCheckFailed", message, probe, samples)
-    return _verdict(
-        "inconclusive",
-        "HealthCheckUnreachable",
-        f"Endpoint {where} answered only now and then: {last.detail}",
-        probe,
-        samples,
-    )
-
-
-def attempts(check: HttpCheck) -> int:
-    """How often an endpoint is asked at most."""
-    return 3 * check.samples + UNREACHABLE_LIMIT
-
-
 def shown(body: bytes) -> str:
     """The beginning of an answer as one printable line."""
     text = body[: BODY_SHOWN * 4].decode(errors="replace")
     return " ".join("".join(ch if ch.isprintable() else " " for ch in text).split())[:BODY_SHOWN]
 
 
-def _failed(where: str, sample: Sample) -> str:
-    said = f": {sample.detail}" if sample.detail else ""
-    return f"Endpoint {where} answered {sample.status} to GET {sample.path}{said}"
-
-
-def _run_at_end(samples: Sequence[Sample]) -> int:
-    """How many samples at the end have the same result as the last."""
-    run = 0
-    for sample in reversed(samples):
-        if sample.result != samples[-1].result:
-            break
-        run += 1
-    return run
-
-
-def _verdict(
-    health: Literal["healthy", "unhealthy", "inconclusive"],
-    reason: str,
-    message: str,
-    probe: Probe,
-    samples: Sequence[Sample],
-) -> Verdict:
-    seen = tuple(
-        Observation(
-            at=sample.at,
-            subject=f"endpoint {probe.endpoint.name}",
-            value=" ".join(
-                part for part in (sample.result, str(sample.status or ""), sample.path, sample.detail) if part
-            ),
-        )
-        for sample in samples[-10:]
+def _asked(endpoint: Endpoint, check: HttpCheck | GrpcCheck) -> Asked:
+    return Asked(
+        name=f"endpoint {endpoint.name}",
+        subject=f"Endpoint {endpoint.name} (port {endpoint.port})",
+        limits=check,
+        passed="HealthCheckPassed",
+        failed="HealthCheckFailed",
+        unanswered="HealthCheckUnreachable",
+        hint="Does the process listen on the port of the endpoint, on all addresses?",
     )
-    return Verdict(health=health, reason=reason, message=message, observations=seen)

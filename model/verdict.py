@@ -5,6 +5,8 @@ from typing import Literal
 from model.value import Value
 
 Health = Literal["healthy", "unhealthy", "inconclusive"]
+OBSERVATIONS_LIMIT = 100
+FINDINGS_LIMIT = 50
 
 
 class Observation(Value):
@@ -15,13 +17,26 @@ class Observation(Value):
     value: str
 
 
+class Finding(Value):
+    """What one of several checks came to."""
+
+    check: str
+    health: Health
+    reason: str
+    message: str = ""
+
+
 class Verdict(Value):
-    """A judgement with a stable reason (CamelCase), a message that says what to do, and its grounds."""
+    """A judgement with a stable reason (CamelCase), a message that says what to do, and its grounds.
+
+    `findings` are the checks that it is put together from, where there were several.
+    """
 
     health: Health
     reason: str
     message: str
     observations: tuple[Observation, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -33,9 +48,15 @@ _ORDER: dict[Health, int] = {"unhealthy": 0, "inconclusive": 1, "healthy": 2}
 
 
 def worst(verdicts: tuple[Verdict, ...]) -> Verdict:
-    """The worst of several verdicts, with everybody's observations; of none at all: inconclusive."""
+    """The worst of several verdicts, with everybody's findings and observations; of none: inconclusive.
+
+    At most `OBSERVATIONS_LIMIT` are kept, those of the worst verdict first.
+    """
     if not verdicts:
         return Verdict(health="inconclusive", reason="NothingObserved", message="Nothing was checked.")
     chosen = min(verdicts, key=lambda verdict: _ORDER[verdict.health])
-    seen = tuple(observation for verdict in verdicts for observation in verdict.observations)
-    return chosen.model_copy(update={"observations": seen})
+    ranked = [chosen, *(verdict for verdict in verdicts if verdict is not chosen)]
+    kept = [observation for verdict in ranked for observation in verdict.observations][:OBSERVATIONS_LIMIT]
+    seen = tuple(sorted(kept, key=lambda observation: observation.at))
+    findings = tuple(finding for verdict in verdicts for finding in verdict.findings)
+    return chosen.model_copy(update={"observations": seen, "findings": findings[:FINDINGS_LIMIT]})

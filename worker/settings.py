@@ -45,7 +45,8 @@ class Settings(BaseSettings):
     `kubeconfig` empty means the in-cluster credentials. `registry` is host[:port] of the image registry,
     `registry_insecure` allows plain HTTP to it (the local stack). `plane` names the plane that a build or
     data worker serves. `signing_key` (the server's), `proof_keys` and `seal_keys` (a control worker's) are files
-    of keys, see docs/signals.md.
+    of keys, see docs/signals.md. `prometheus` is the address of the server that a data worker asks when a policy
+    names none, `prometheus_servers` a JSON object of the addresses of those that policies may name.
     """
 
     model_config = SettingsConfigDict(env_prefix="TOWPATH_")
@@ -63,6 +64,8 @@ class Settings(BaseSettings):
     signing_key: Path | None = None
     proof_keys: Path | None = None
     seal_keys: Path | None = None
+    prometheus: str = ""
+    prometheus_servers: dict[str, str] = {}
     body_limit_bytes: int = 25 * 1024 * 1024
     metrics_listen: str = ""
     otlp_endpoint: str = ""

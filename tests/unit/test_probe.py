@@ -4,19 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.check import HttpCheck
-from model.probe import Probe, Sample, attempts, judge, passes, probes, shown, unknown_endpoint
+from model.check import GrpcCheck, HttpCheck
+from model.probe import grpc_probes, passes, probes, shown, unknown_endpoint
 from model.workload import Endpoint, Workload
 
 HTTP = Endpoint(name="http", port=80)
 ADMIN = Endpoint(name="admin", port=81)
 RPC = Endpoint(name="rpc", type="gRPC", port=90)
 UDP = Endpoint(name="dns", type="UDP", port=53)
-PROBE = Probe(endpoint=HTTP, path="/healthz", falls_back=True, check=HttpCheck(samples=3))
-
-PASSED = Sample(at=1, result="passed", status=200, path="/healthz")
-FAILED = Sample(at=1, result="failed", status=500, path="/healthz", detail="database is down")
-SILENT = Sample(at=1, result="unreachable", path="/healthz", detail="connection refused")
 
 
 def ask(
@@ -47,6 +42,17 @@ def test_a_check_of_an_endpoint_that_is_not_there_is_never_a_pass() -> None:
     assert unknown_endpoint((HTTP,), (HttpCheck(endpoint="http"), HttpCheck())) is None
 
 
+def test_a_grpc_check_asks_every_grpc_endpoint_or_the_one_it_names() -> None:
+    def asked(check: GrpcCheck) -> list[str]:
+        return [probe.endpoint.name for probe in grpc_probes((HTTP, RPC, ADMIN), (check,))]
+
+    assert asked(GrpcCheck()) == ["rpc"]
+    assert asked(GrpcCheck(endpoint="http")) == ["http"]
+    wrong = unknown_endpoint((HTTP,), (GrpcCheck(endpoint="rpc"),))
+    assert wrong is not None
+    assert wrong.reason == "EndpointUnknown"
+
+
 @pytest.mark.parametrize(
     ("status", "fallback", "passed"),
     [
@@ -60,47 +66,6 @@ def test_a_check_of_an_endpoint_that_is_not_there_is_never_a_pass() -> None:
 )
 def test_statuses(status: int, fallback: bool, passed: bool) -> None:
     assert passes(status, fallback) is passed
-
-
-@pytest.mark.parametrize(
-    ("samples", "health", "reason"),
-    [
-        ([PASSED] * 3, "healthy", "HealthCheckPassed"),
-        ([SILENT, FAILED, PASSED, PASSED, PASSED], "healthy", "HealthCheckPassed"),
-        ([FAILED] * 3, "unhealthy", "HealthCheckFailed"),
-        ([PASSED, PASSED, FAILED, FAILED, FAILED], "unhealthy", "HealthCheckFailed"),
-        ([SILENT] * 6, "inconclusive", "HealthCheckUnreachable"),
-        ([PASSED, FAILED] * 8, "unhealthy", "HealthCheckFailed"),
-        ([PASSED, SILENT] * 8, "inconclusive", "HealthCheckUnreachable"),
-    ],
-)
-def test_verdicts(samples: list[Sample], health: str, reason: str) -> None:
-    verdict = judge(PROBE, samples)
-    assert verdict is not None
-    assert (verdict.health, verdict.reason) == (health, reason)
-
-
-@pytest.mark.parametrize("samples", [[], [PASSED] * 2, [FAILED] * 2, [SILENT] * 5, [PASSED, PASSED, FAILED]])
-def test_more_answers_are_needed(samples: list[Sample]) -> None:
-    assert judge(PROBE, samples) is None
-
-
-def test_a_failed_check_shows_status_and_body() -> None:
-    verdict = judge(PROBE, [FAILED] * 3)
-    assert verdict is not None
-    assert "answered 500 to GET /healthz: database is down" in verdict.message
-
-
-@given(st.lists(st.sampled_from([PASSED, FAILED, SILENT]), max_size=attempts(PROBE.check)))
-def test_healthy_only_after_enough_passes_in_a_row(samples: list[Sample]) -> None:
-    verdict = judge(PROBE, samples)
-    if verdict is not None and verdict.passed:
-        assert samples[-3:] == [PASSED] * 3
-
-
-@given(st.lists(st.sampled_from([PASSED, FAILED, SILENT]), min_size=attempts(PROBE.check)))
-def test_asking_comes_to_an_end(samples: list[Sample]) -> None:
-    assert judge(PROBE, samples) is not None
 
 
 @given(st.binary(max_size=3000))
