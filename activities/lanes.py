@@ -15,7 +15,7 @@ from temporalio.service import RPCError
 from model import ids
 from model.failure import InfrastructureFailure
 from model.key import ComponentKey
-from model.lane import LaneRequest, LaneState
+from model.lane import RULES, LaneRequest, LaneState
 from model.teardown import OpenRuns
 
 _RPC_TIMEOUT = timedelta(seconds=5)
@@ -46,7 +46,7 @@ class Lanes:
         try:
             await self._client.start_workflow(
                 "Lane",
-                LaneState(),
+                LaneState(rules=RULES),
                 id=ids.lane(component.key, environment),
                 task_queue=ids.CONTROL_QUEUE,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
@@ -71,7 +71,7 @@ class Lanes:
         Raises:
             InfrastructureFailure: `TemporalUnavailable`.
         """
-        found: dict[str, list[str]] = {"Delivery": [], "Build": [], "Promotion": [], "Lane": []}
+        found: dict[str, list[str]] = {"Delivery": [], "Build": [], "Promotion": [], "Lane": [], "Preview": []}
         query = f"TowpathComponent = '{key}' AND ExecutionStatus = 'Running'"
         try:
             async for run in self._client.list_workflows(query):
@@ -83,4 +83,5 @@ class Lanes:
             builds=tuple(found["Build"]),
             promotions=tuple(found["Promotion"]),
             lanes=tuple(found["Lane"]),
+            previews=tuple(found["Preview"]),
         )

@@ -8,9 +8,16 @@ from model.pipeline import EnvironmentStep
 from model.release import Release
 from model.value import State, Value
 from model.verdict import Verdict
+from model.vigil import Alarm
 
+RULES = 2
+"""The generation of rules that new runs decide by. Runs that began under 1 keep to it until they are renewed,
+since what they have decided is in their histories."""
 HISTORY_KEPT = 100
+HISTORY_BYTES = 512 * 1024
 IDS_KEPT = 500
+QUEUE_KEPT = 50
+BAD_KEPT = 500
 
 
 class LaneRequest(Value):
@@ -70,12 +77,26 @@ class LaneSettled(Value):
 class Order(Value):
     """A person's word to a lane, sent as an update; `id` makes it idempotent.
 
-    `rollback`: to `revision` (0: the last good one before the present). `deploy`: to `release`, given
-    whole. `hold` / `resume`: stop automation and let it go on. `traceparent` as in `LaneRequest`.
+    `rollback`: to `revision` (0: the last good one before the present). `undo`: to what ran before the last
+    change. `deploy`: to `release`, given whole. `hold` / `resume`: stop automation and let it go on.
+    `accept`: what is inconclusive and runs counts as healthy. `pin` / `unpin`: the waiting `release` is not
+    superseded by newer ones. `mark-bad` / `mark-good`: what `release` is worth, as kept on its
+    ComponentRelease. `allow_older` as in `LaneRequest`. `traceparent` likewise.
     """
 
     id: str
-    kind: Literal["rollback", "deploy", "hold", "resume"]
+    kind: Literal[
+        "rollback",
+        "undo",
+        "deploy",
+        "hold",
+        "resume",
+        "accept",
+        "pin",
+        "unpin",
+        "mark-bad",
+        "mark-good",
+    ]
     actor: Actor
     reason: str = ""
     revision: int = 0
@@ -83,7 +104,18 @@ class Order(Value):
     component: Component | None = None
     step: EnvironmentStep | None = None
     traceparent: str = ""
+    allow_older: bool = False
     proof: str = ""
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether it is a way back, which needs no gate and waits for nothing."""
+        return self.kind in ("rollback", "undo")
+
+    @property
+    def moves(self) -> bool:
+        """Whether it changes what runs, and so goes before whatever is under way."""
+        return self.goes_back or self.kind == "deploy"
 
 
 class Answer(Value):
@@ -97,7 +129,13 @@ class Answer(Value):
 
 
 class Revision(Value):
-    """One line of a lane's history: what ran, who wanted it, how it went (times: seconds since epoch)."""
+    """One line of a lane's history: what ran, who wanted it, how it went (times: seconds since epoch).
+
+    `result` is a `RolloutResult`'s, or `deploying`, or `superseded` (an order that another one replaced before
+    it began), or `unhealthy` (it was healthy, and an alarm said later that it no longer is). `restored` is the
+    revision that a rollback went back to, `request` what asked for it, `accepted_by` who took an inconclusive
+    one as healthy.
+    """
 
     number: int
     release: Release
@@ -109,21 +147,28 @@ class Revision(Value):
     started_at: float
     finished_at: float = 0
     restored: int = 0
+    request: str = ""
+    accepted_by: str = ""
 
 
 class Hold(Value):
-    """Automation is stopped: by whom, why, since when (seconds since the epoch)."""
+    """Automation is stopped: by whom, why, since when (seconds since the epoch). `revision` names the one
+    whose inconclusive verdict did it (0: something else did)."""
 
     actor: Actor
     reason: str
     since: float
+    revision: int = 0
 
 
 class LaneState(State):
     """All that a lane knows, carried over by continue-as-new.
 
     `deploying` is the revision under way (0: none). `floor`: automation deploys no release whose sequence
-    is at or below it, since a person went back from there.
+    is at or below it, since the lane went back from there (`floor_reason`). `rules`: the generation of the
+    rules in `lane_rules` that this run decides by. `bad`: releases marked so, and why. `undecided`: the
+    request whose release runs inconclusively. `vigil`: who watches what runs. `forgotten`: revisions up to
+    this one are no longer kept.
     """
 
     component: Component | None = None
@@ -139,3 +184,10 @@ class LaneState(State):
     floor: int = 0
     deploying: int = 0
     recent: list[str] = []
+    rules: int = 1
+    bad: dict[str, str] = {}
+    alarms: list[Alarm] = []
+    undecided: LaneRequest | None = None
+    vigil: str = ""
+    forgotten: int = 0
+    floor_reason: str = ""

@@ -1,243 +1,184 @@
-"""Every decision of a lane, as functions over its state. No clocks: `now` is handed in (seconds).
+"""Deployments of a lane, one at a time: what comes next, what a beginning and an end change, as functions
+over its state. No clocks: `now` is handed in (seconds). What promotions ask is in `lane_queue`, people's orders
+in `lane_orders`, ways back in `lane_back`.
 
-The rules, in one place:
+The rules of all four, in one place:
 - a request or an order counts once, whatever its sender repeats;
-- one deployment at a time; of those that wait, the newest release stays and older ones are superseded;
-- automation never deploys an older release than the present one, nor one that a person went back from;
+- one deployment at a time; of those that wait, the newest release stays and older ones are superseded, but
+  for pinned ones, which are deployed in their turn;
+- automation never deploys an older release than the present one, nor one that the lane went back from;
+- nobody deploys an older release than the last good one without a word, nor one that is marked bad;
 - a hold stops automation, not people; going back by a person holds the lane;
-- a rollback is not itself rolled back: when it fails the lane is held and says so.
+- a rollback is not itself rolled back: when it fails the lane is held and says so;
+- what is inconclusive is left running and holds the lane until a person decides.
 """
 
-from model.lane import HISTORY_KEPT, IDS_KEPT, Answer, Hold, LaneRequest, LaneSettled, LaneState, Order, Revision
+from model import lane_back
+from model.actor import AUTOMATION
+from model.lane import HISTORY_BYTES, HISTORY_KEPT, RULES, Hold, LaneRequest, LaneState, Order, Revision
+from model.lane_answers import Notices, settled
 from model.release import Release
 from model.rollout import RolloutResult
+from model.vigil import Alarm
 
-Notices = list[tuple[str, LaneSettled]]
-
-
-def take_request(state: LaneState, request: LaneRequest) -> Notices:
-    """Let a promotion's request into the state; returns what to tell which promotion (workflow id)."""
-    if not _first_time(state, request.id):
-        return []
-    state.component, state.step = request.component, request.step
-    if request.kind == "withdraw":
-        state.candidates = [other for other in state.candidates if other.promotion != request.promotion]
-        state.waiting = [other for other in state.waiting if other.promotion != request.promotion]
-        return []
-    if request.kind == "deploy":
-        state.candidates = [other for other in state.candidates if other.promotion != request.promotion]
-        if _runs(state, request.release):
-            return [_settle(request, "healthy", "AlreadyRunning", "It already runs here.", _revision_of(state))]
-    newer = _newer(state, request)
-    if newer:
-        return [_settle(request, "superseded", "NewerRelease", f"{newer} is newer and is here or on its way.")]
-    if request.actor.kind == "automation" and request.release.sequence <= state.floor:
-        message = "A person went back from this release; automation does not bring it in again."
-        return [_settle(request, "refused", "RolledBackByPerson", message)]
-    notices = _supersede_older(state, request)
-    if request.kind == "candidate":
-        state.candidates.append(request)
-        return notices
-    state.waiting.append(request)
-    if state.hold:
-        notices.append(_settle(request, "held", "LaneHeld", hold_message(state.hold)))
-    return notices
+Work = Order | LaneRequest | Alarm
 
 
-def cancel_all(state: LaneState) -> Notices:
-    """Take every request off the lane, which is about to end; returns what to tell their promotions."""
-    requests = [*state.candidates, *state.waiting]
-    state.candidates, state.waiting, state.orders = [], [], []
-    return [_settle(request, "cancelled", "ComponentGone", "The component was deleted.") for request in requests]
-
-
-def hold_message(hold: Hold) -> str:
-    """Why automation waits, and what lets it go on."""
-    return f"Held by {hold.actor.name}: {hold.reason or 'no reason given'}. `towpath resume` lets it go on."
-
-
-def refuse_order(state: LaneState, order: Order) -> Answer | None:
-    """Why a person's order cannot be followed, or None when it can. Reads only."""
-    if order.id in state.recent:
-        return None
-    if order.kind == "resume" and state.hold is None:
-        return _no("NotHeld", "The lane is not held.")
-    if order.kind == "rollback":
-        return _refuse_rollback(state, order)
-    if order.kind == "deploy":
-        if order.release is None or state.step is None:
-            return _no("ReleaseMissing", "Name the release to deploy.")
-        if state.step.policy.approvals and not _was_healthy(state, order.release):
-            return _no("ApprovalNeeded", "This environment asks for approval; use `towpath promote` instead.")
-        if _runs(state, order.release):
-            return _no("AlreadyRunning", f"{order.release.name} already runs here.")
-    return None
-
-
-def take_order(state: LaneState, order: Order, now: float) -> Answer:
-    """Let a person's order into the state (after `refuse_order` had nothing against it)."""
-    if not _first_time(state, order.id):
-        return Answer(accepted=True, reason="AlreadyAccepted", message="This was accepted before.")
-    if order.kind == "hold":
-        state.hold = Hold(actor=order.actor, reason=order.reason, since=now)
-        return Answer(accepted=True, reason="Held", message=hold_message(state.hold))
-    if order.kind == "resume":
-        state.hold = None
-        return Answer(accepted=True, reason="Resumed", message="Automation goes on.")
-    if order.kind == "deploy":
-        state.orders.append(order)
-        return Answer(accepted=True, reason="Deploying", message="It is deployed next.")
-    target = rollback_target(state, order.revision)
-    assert target is not None  # noqa: S101  (refuse_order has found it)
-    reason = f"rolled back to revision {target.number}" + (f": {order.reason}" if order.reason else "")
-    state.hold = Hold(actor=order.actor, reason=reason, since=now)
-    gone_from = [release.sequence for release in (state.current, _deploying(state)) if release]
-    state.floor = max([state.floor, *gone_from])
-    state.orders.append(order.model_copy(update={"revision": target.number, "release": target.release}))
-    return Answer(
-        accepted=True,
-        reason="RollingBack",
-        message=f"Going back to revision {target.number} ({target.release.name}); automation is held.",
-        revision=target.number,
-    )
-
-
-def rollback_target(state: LaneState, revision: int) -> Revision | None:
-    """The revision to go back to: the one named, or (0) the newest healthy one of another release."""
-    good = [entry for entry in state.history if entry.result == "healthy"]
-    if revision:
-        return next((entry for entry in good if entry.number == revision), None)
-    present = _deploying(state) or state.current
-    others = [entry for entry in good if present is None or entry.release.name != present.name]
-    return others[-1] if others else None
-
-
-def next_up(state: LaneState) -> Order | LaneRequest | None:
-    """What to do next: people first, then (when nothing holds) what waits."""
+def next_up(state: LaneState) -> Work | None:
+    """What to do next: people first, then (when nothing holds) alarms, compensations, and what waits."""
     if state.orders:
         return state.orders[0]
-    if state.hold is None and state.waiting:
-        return state.waiting[0]
-    return None
+    if state.hold is not None:
+        return None
+    if state.alarms:
+        return state.alarms[0]
+    return state.waiting[0] if state.waiting else None
 
 
-def begin(state: LaneState, work: Order | LaneRequest, now: float) -> Revision:
-    """Take `work` off its queue and open its revision."""
+def gives_way(state: LaneState) -> bool:
+    """Whether what is under way must stop: for a person's order, or to be taken back by its release set."""
+    coming = lane_back.under_way(state)
+    if coming is None:
+        return False
+    undone = (request.undo_of for request in state.waiting if request.kind == "restore")
+    return bool(state.orders) or (coming.request != "" and coming.request in undone)
+
+
+def begin(state: LaneState, work: Work, now: float) -> Revision:
+    """Take `work` off its queue and open its revision (after `settle`, which drops what leads nowhere)."""
     if isinstance(work, Order):
         state.orders.remove(work)
+        assert work.release is not None  # noqa: S101  (orders are completed when they are taken)
+        entry = _open(state, work.release, work.goes_back, now).model_copy(
+            update={"restored": work.revision if work.goes_back else 0, "reason": work.reason, "actor": work.actor}
+        )
+    elif isinstance(work, Alarm):
+        state.alarms.remove(work)
+        target = lane_back.alarm_target(state, work)
+        assert isinstance(target, Revision)  # noqa: S101
+        no_longer_healthy(state, work)
+        reason = f"revision {work.revision} is no longer healthy: {work.verdict.reason}: {work.verdict.message}"
+        entry = _open(state, target.release, True, now).model_copy(
+            update={"restored": target.number, "reason": reason[:500]}
+        )
+    elif work.kind == "restore":
+        state.waiting.remove(work)
+        before = lane_back.restore_target(state, work)
+        assert isinstance(before, Revision)  # noqa: S101
+        entry = _open(state, before.release, True, now).model_copy(
+            update={"restored": before.number, "reason": work.reason, "actor": work.actor}
+        )
     else:
         state.waiting.remove(work)
-    assert work.release is not None  # noqa: S101  (orders are completed when they are taken)
-    going_back = isinstance(work, Order) and work.kind == "rollback"
-    revision = Revision(
-        number=state.next_revision,
-        release=work.release,
-        kind="rollback" if going_back else "deploy",
-        actor=work.actor,
-        reason=work.reason,
-        started_at=now,
-        restored=work.revision if isinstance(work, Order) and going_back else 0,
-    )
+        entry = _open(state, work.release, False, now).model_copy(
+            update={"reason": work.reason, "actor": work.actor}
+        )
+    revision = entry.model_copy(update={"request": work.id})
     state.next_revision += 1
     state.deploying = revision.number
-    state.history = [*state.history, revision][-HISTORY_KEPT:]
+    _keep(state, [*state.history, revision])
     return revision
 
 
-def finish(state: LaneState, revision: Revision, result: RolloutResult, now: float) -> Revision:
-    """Close a revision: what runs now, what is good, and whether the lane must be held."""
+def finish(
+    state: LaneState, revision: Revision, result: RolloutResult, now: float, back_to: Release | None = None
+) -> Revision:
+    """Close a revision: what runs now, what is good, and whether the lane must be held.
+
+    `back_to` is the release that the rollout was told to go back to.
+    """
     closed = revision.model_copy(update={"result": result.result, "verdict": result.verdict, "finished_at": now})
     state.history = [closed if entry.number == closed.number else entry for entry in state.history]
     state.deploying = 0
     if result.result == "healthy":
-        state.current = state.last_good = closed.release
+        state.current = closed.release
+        bad = closed.release.name in state.bad
+        state.last_good = lane_back.last_good(state) if bad else closed.release
     elif result.result == "rolled-back":
-        state.current = state.last_good
+        state.current = back_to or state.last_good
     else:
         state.current = closed.release
+    verdict = result.rollback_verdict or result.verdict
     failed_back = result.result == "stuck" or (closed.kind == "rollback" and result.result == "failed")
     if failed_back:
-        verdict = result.rollback_verdict or result.verdict
-        state.hold = Hold(
-            actor=closed.actor, reason=f"going back failed: {verdict.reason}: {verdict.message}", since=now
-        )
+        reason = f"going back failed: {verdict.reason}: {verdict.message}"
+        state.hold = Hold(actor=closed.actor, reason=reason, since=now)
+    elif result.result == "inconclusive" and state.hold is None:
+        reason = f"revision {closed.number} is inconclusive: {verdict.reason}: {verdict.message}"
+        state.hold = Hold(actor=AUTOMATION, reason=reason, since=now, revision=closed.number)
     return closed
 
 
-def _first_time(state: LaneState, request: str) -> bool:
-    if request in state.recent:
+def settle_undecided(state: LaneState, closed: Revision, request: LaneRequest | None) -> Notices:
+    """Answer for good whoever asked for what ran inconclusively, once `closed` has decided it; remember
+    `request` when it is inconclusive in its turn."""
+    before = state.undecided
+    runs_now = state.current.name if state.current else ""
+    undecided = closed.result == "inconclusive"
+    if before is None or (undecided and before.release.name == runs_now):
+        state.undecided = request if undecided and before is None else before
+        return []
+    state.undecided = request if undecided else None
+    if before.release.name == runs_now and closed.result == "healthy":
+        return [settled(before, "healthy", "Healthy", "It was deployed once more.", closed.number)]
+    back = closed.kind == "rollback" or closed.result == "rolled-back"
+    result, reason = ("rolled-back", "WentBack") if back else ("superseded", "NewerRelease")
+    message = f"It was never found healthy; revision {closed.number} took its place."
+    return [settled(before, result, reason, message, closed.number)]
+
+
+def runs(state: LaneState, release: Release) -> bool:
+    """Whether this release runs here, healthy, with nothing on its way in."""
+    if state.deploying or state.current is None:
         return False
-    state.recent = [*state.recent, request][-IDS_KEPT:]
-    return True
+    if state.rules < RULES:
+        return (
+            state.last_good is not None
+            and state.last_good.name == release.name
+            and state.current == state.last_good
+        )
+    now = lane_back.present(state)
+    if now is None:  # its revision is older than those that are kept
+        return state.current.name == release.name and state.current == state.last_good
+    return now.release.name == release.name and now.result == "healthy"
 
 
-def _deploying(state: LaneState) -> Release | None:
-    return next((entry.release for entry in state.history if entry.number == state.deploying), None)
+def renewed(state: LaneState) -> LaneState:
+    """What a new run of the lane begins with."""
+    return state.model_copy(update={"rules": RULES})
 
 
-def _runs(state: LaneState, release: Release) -> bool:
-    good = state.last_good is not None and state.last_good.name == release.name
-    return good and not state.deploying and state.current == state.last_good
+def no_longer_healthy(state: LaneState, alarm: Alarm) -> None:
+    """An alarm is true: the revision is good no more, and automation does not bring its release in again."""
+    entry = next(entry for entry in state.history if entry.number == alarm.revision)
+    closed = entry.model_copy(update={"result": "unhealthy", "verdict": alarm.verdict})
+    state.history = [closed if each.number == closed.number else each for each in state.history]
+    state.last_good = lane_back.last_good(state)
+    if entry.release.sequence > state.floor:
+        state.floor, state.floor_reason = entry.release.sequence, "TurnedUnhealthy"
 
 
-def _was_healthy(state: LaneState, release: Release) -> bool:
-    return any(entry.release.name == release.name and entry.result == "healthy" for entry in state.history)
-
-
-def _revision_of(state: LaneState) -> int:
+def revision_of(state: LaneState) -> int:
+    """The newest healthy revision; 0 when there is none."""
     return next((entry.number for entry in reversed(state.history) if entry.result == "healthy"), 0)
 
 
-def _newer(state: LaneState, request: LaneRequest) -> str:
-    """The name of a newer release that is here or on its way; a person may go past it on purpose."""
-    if request.actor.kind == "person":
-        return ""
-    rivals = [other.release for other in (*state.waiting, *state.candidates) if other.kind == request.kind]
-    rivals += [release for release in (state.current, _deploying(state)) if release is not None]
-    newer = [rival for rival in rivals if rival.sequence > request.release.sequence]
-    return newer[0].name if newer else ""
-
-
-def _supersede_older(state: LaneState, request: LaneRequest) -> Notices:
-    older = [
-        other
-        for other in (*state.candidates, *state.waiting)
-        if other.release.sequence <= request.release.sequence and other.promotion != request.promotion
-    ]
-    gone = {other.id for other in older}
-    state.candidates = [other for other in state.candidates if other.id not in gone]
-    state.waiting = [other for other in state.waiting if other.id not in gone]
-    message = f"{request.release.name} is newer and has come as far."
-    return [_settle(other, "superseded", "NewerRelease", message) for other in older]
-
-
-def _refuse_rollback(state: LaneState, order: Order) -> Answer | None:
-    target = rollback_target(state, order.revision)
-    if target is None:
-        known = ", ".join(str(entry.number) for entry in state.history if entry.result == "healthy") or "none"
-        wanted = f"Revision {order.revision}" if order.revision else "An earlier release"
-        return _no("NothingToGoBackTo", f"{wanted} was never healthy here; healthy revisions: {known}.")
-    if _runs(state, target.release):
-        return _no("AlreadyRunning", f"{target.release.name} (revision {target.number}) already runs here.")
-    return None
-
-
-def _no(reason: str, message: str) -> Answer:
-    return Answer(accepted=False, reason=reason, message=message)
-
-
-def _settle(
-    request: LaneRequest, result: str, reason: str, message: str, revision: int = 0
-) -> tuple[str, LaneSettled]:
-    settled = LaneSettled.model_validate(
-        {
-            "request": request.id,
-            "environment": request.step.environment,
-            "result": result,
-            "reason": reason,
-            "message": message,
-            "revision": revision,
-            "traceparent": request.traceparent,
-        }
+def _open(state: LaneState, release: Release, going_back: bool, now: float) -> Revision:
+    kind = "rollback" if going_back else "deploy"
+    return Revision.model_validate(
+        {"number": state.next_revision, "release": release, "kind": kind, "actor": AUTOMATION, "started_at": now}
     )
-    return request.promotion, settled
+
+
+def _keep(state: LaneState, history: list[Revision]) -> None:
+    """The newest revisions, as many as may be kept; a lane's state travels whole between its runs."""
+    kept = history[-HISTORY_KEPT:]
+    if state.rules >= RULES:
+        size = 0
+        for at, entry in enumerate(reversed(kept)):
+            size += len(entry.model_dump_json())
+            if size > HISTORY_BYTES and at:
+                kept = kept[len(kept) - at :]
+                break
+    state.forgotten = max(state.forgotten, kept[0].number - 1)
+    state.history = kept

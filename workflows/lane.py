@@ -3,33 +3,35 @@
 import asyncio
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, ChildWorkflowError, is_cancelled_exception
+from temporalio.exceptions import (
+    ApplicationError,
+    ChildWorkflowError,
+    FailureError,
+    WorkflowAlreadyStartedError,
+    is_cancelled_exception,
+)
 from temporalio.workflow import ChildWorkflowHandle, ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
     from activities.cluster import Cluster
+    from activities.marks import Marks
     from activities.resources import Binding
     from model import ids, names
-    from model.lane import Answer, LaneRequest, LaneSettled, LaneState, Order, Revision
-    from model.lane_rules import (
-        Notices,
-        begin,
-        cancel_all,
-        finish,
-        hold_message,
-        next_up,
-        refuse_order,
-        take_order,
-        take_request,
-    )
+    from model.lane import RULES, Answer, LaneRequest, LaneSettled, LaneState, Order, Revision
+    from model.lane_answers import Notices, hold_message
+    from model.lane_orders import leave_out, refuse_order, take_order
+    from model.lane_queue import cancel_all, give_up, settle, take_alarm, take_request
+    from model.lane_rules import Work, begin, finish, gives_way, next_up, renewed, settle_undecided
     from model.lane_story import environment_note, note_reason, picture
+    from model.mark import bad_message
     from model.note import Note
     from model.rollout import RolloutRequest, RolloutResult, Target
     from model.verdict import Verdict
+    from model.vigil import Alarm, VigilRequest
     from workflows import metrics
     from workflows.attributes import attributes, stage
     from workflows.cause import cause_of
-    from workflows.effort import perform
+    from workflows.effort import perform, perform_here
     from workflows.rollout import Rollout
     from workflows.teller import Teller
     from workflows.tracing import here, joined
@@ -46,6 +48,7 @@ class Lane:
         self._rollout: ChildWorkflowHandle[Rollout, RolloutResult] | None = None
         self._pending: Notices = []
         self._retiring = False
+        self._outdated = False
 
     @workflow.query
     def state(self) -> LaneState:
@@ -56,6 +59,18 @@ class Lane:
     def request(self, request: LaneRequest) -> None:
         """A promotion wants something; answers go back to it."""
         self._pending.extend(take_request(self._state, request))
+        self._settle()
+        self._make_way()
+
+    @workflow.signal
+    def alarm(self, alarm: Alarm) -> None:
+        """What was healthy is no longer: back to the last good one, if it still runs."""
+        first = take_alarm(self._state, alarm)
+        self._settle()
+        if first and self._state.hold is not None and alarm in self._state.alarms:
+            verdict = alarm.verdict
+            message = f"Revision {alarm.revision}: {verdict.reason}: {verdict.message} The lane is held: it stays."
+            self._tell("Warning", "AlarmWhileHeld", message)
 
     @workflow.signal
     def retire(self) -> None:
@@ -68,10 +83,12 @@ class Lane:
     def order(self, order: Order) -> Answer:
         """A person wants something. A rollback or deployment goes before whatever is under way."""
         traced = order.model_copy(update={"traceparent": here()})
-        answer = take_order(self._state, traced, workflow.time())
+        answer, notices = take_order(self._state, traced, workflow.time())
+        self._pending.extend(notices)
+        self._settle()
         self._tell_order(order, answer)
-        if order.kind in ("rollback", "deploy") and self._rollout is not None and self._state.orders:
-            self._rollout.cancel()
+        if order.moves:
+            self._make_way()
         return answer
 
     @order.validator
@@ -94,27 +111,83 @@ class Lane:
                 return
             work = next_up(self._state)
             if work is not None:
-                with joined(work.traceparent):
-                    await self._deploy(work)
+                with joined("" if isinstance(work, Alarm) else work.traceparent):
+                    if await self._may_begin(work):
+                        await self._deploy(work)
+                # A run that began under older rules goes on under today's after its next deployment. A patch
+                # of its own each time: what was decided before the upgrade stays decided so on a replay.
+                outdated = self._state.rules < RULES
+                self._outdated = outdated and workflow.patched(f"lane-renewed-{self._state.next_revision}")
             elif self._should_continue():
                 await self._teller.finish()
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 if not self._has_work():
-                    workflow.continue_as_new(self._state)
+                    workflow.continue_as_new(renewed(self._state))
             self._show()
 
     def _has_work(self) -> bool:
         return bool(self._pending) or next_up(self._state) is not None
 
     def _should_continue(self) -> bool:
-        return workflow.info().is_continue_as_new_suggested()
+        return self._outdated or workflow.info().is_continue_as_new_suggested()
 
-    async def _deploy(self, work: Order | LaneRequest) -> None:
+    def _settle(self) -> None:
+        """Answer whoever waits in vain by now."""
+        held = self._state.hold
+        self._pending.extend(settle(self._state, workflow.time()))
+        if self._state.hold is not None and held is None:
+            self._tell("Warning", "Held", hold_message(self._state.hold))
+
+    def _make_way(self) -> None:
+        """Stop what is under way for what goes before it."""
+        if self._rollout is not None and gives_way(self._state):
+            self._rollout.cancel()
+
+    async def _may_begin(self, work: Work) -> bool:
+        """Whether a release may be brought in: nobody has marked it bad. Ways back are not asked about, and
+        what comes up while the answer is awaited goes first."""
+        if self._state.rules < RULES or isinstance(work, Alarm) or work.kind != "deploy":
+            return True
+        release = work.release
+        assert release is not None  # noqa: S101  (orders to deploy name one)
+        asked = asyncio.create_task(perform_here(Marks.of, release, release.name))
+        await workflow.wait_condition(lambda: asked.done() or self._retiring or next_up(self._state) != work)
+        if not asked.done():
+            asked.cancel()
+            await asyncio.wait([asked])
+            return False
+        if self._retiring or next_up(self._state) != work:
+            asked.exception()
+            return False
+        try:
+            mark = asked.result()
+        except FailureError as error:
+            cause = cause_of(error)
+            self._turn_down(work, "failed", cause.reason, cause.message)
+            return False
+        if mark is not None and mark.bad:
+            self._state.bad[release.name] = mark.reason
+            message = bad_message(release.name, mark.reason, mark.by)
+            self._turn_down(work, "refused", "ReleaseMarkedBad", message)
+        self._settle()
+        return next_up(self._state) == work
+
+    def _turn_down(self, work: Order | LaneRequest, result: str, reason: str, message: str) -> None:
+        """What was asked for is not even begun; whoever asked is told."""
+        if isinstance(work, LaneRequest):
+            self._pending.extend(give_up(self._state, work, result, reason, message))
+            return
+        verdict = Verdict(health="inconclusive", reason=reason, message=message)
+        closed = leave_out(self._state, work, result, workflow.time(), verdict)
+        self._tell("Warning", reason, f"{closed.release.name} is not deployed: {message}")
+
+    async def _deploy(self, work: Work) -> None:
         """One deployment, from its revision's first line to its last."""
         target = self._target()
         last_good = self._state.last_good
         revision = begin(self._state, work, workflow.time())
         self._show()
+        await self._end_vigil()
         result = await self._roll_out(
             RolloutRequest(
                 target=target,
@@ -125,7 +198,8 @@ class Lane:
                 last_good=last_good if revision.kind == "deploy" else None,
             )
         )
-        closed = finish(self._state, revision, result, workflow.time())
+        closed = finish(self._state, revision, result, workflow.time(), last_good)
+        self._pending += settle_undecided(self._state, closed, work if isinstance(work, LaneRequest) else None)
         self._tell_revision(closed)
         if self._state.current is not None:
             name = self._state.current.name
@@ -134,24 +208,73 @@ class Lane:
             )
         self._show()
         if isinstance(work, LaneRequest):
-            verdict = result.verdict
-            if result.result == "healthy":
-                metrics.arrived(target, revision.release.sequence)
-            settled = LaneSettled(
-                request=work.id,
-                environment=work.step.environment,
-                result=result.result,
-                reason=verdict.reason,
-                message=verdict.message,
-                revision=closed.number,
-                verdict=verdict,
-                traceparent=work.traceparent,
+            self._answer(work, target, closed, result)
+        self._settle()
+        await self._keep_vigil(target, closed)
+
+    def _answer(self, work: LaneRequest, target: Target, closed: Revision, result: RolloutResult) -> None:
+        verdict = result.verdict
+        if result.result == "healthy" and closed.kind == "deploy":
+            metrics.arrived(target, closed.release.sequence)
+        settled = LaneSettled(
+            request=work.id,
+            environment=work.step.environment,
+            result=result.result,
+            reason=verdict.reason,
+            message=verdict.message,
+            revision=closed.number,
+            verdict=verdict,
+            traceparent=work.traceparent,
+        )
+        self._pending.append((work.promotion, settled))
+
+    async def _keep_vigil(self, target: Target, closed: Revision) -> None:
+        """Have what was deployed watched on, where the policy says so. A way back is not: it is the end."""
+        policy, environment = target.step.policy, target.step.environment
+        if closed.kind != "deploy" or closed.result != "healthy" or not policy.watch_seconds:
+            return
+        component = target.component
+        vigil = ids.vigil(component.key, environment, closed.number)
+        request = VigilRequest(
+            target=target,
+            release=closed.release,
+            revision=closed.number,
+            interval_seconds=policy.watch_interval_seconds,
+            seconds=policy.watch_seconds,
+            lane=workflow.info().workflow_id,
+        )
+        try:
+            await workflow.start_child_workflow(
+                "Vigil",
+                request,
+                id=vigil,
+                parent_close_policy=ParentClosePolicy.ABANDON,
+                search_attributes=attributes(
+                    project=component.project,
+                    component=str(component.key),
+                    environment=environment,
+                    commit=closed.release.commit.id,
+                    stage="watching",
+                ),
+                static_summary=f"Revision {closed.number}: {closed.release.name} in {environment}",
             )
-            self._pending.append((work.promotion, settled))
+        except WorkflowAlreadyStartedError:
+            workflow.logger.info("%s watches already", vigil)
+        self._state.vigil = vigil
+
+    async def _end_vigil(self) -> None:
+        vigil, self._state.vigil = self._state.vigil, ""
+        if not vigil:
+            return
+        try:
+            await workflow.get_external_workflow_handle(vigil).cancel()
+        except ApplicationError as error:
+            workflow.logger.info("%s has ended already: %s", vigil, error.message)
 
     async def _take_down(self) -> None:
         """Remove everything from the environment; tried until it is gone, since nobody else will."""
         self._pending += cancel_all(self._state)
+        await self._end_vigil()
         await self._send_notices()
         if self._state.component is not None:
             target = self._target()
@@ -179,6 +302,8 @@ class Lane:
                 static_summary=f"Revision {request.revision}: {request.release.name} -> {step.environment}",
             )
             self._tell_started(request)
+            if self._state.rules >= RULES and (self._retiring or gives_way(self._state)):
+                self._rollout.cancel()
             return await self._rollout
         except ChildWorkflowError as error:
             if is_cancelled_exception(error):
