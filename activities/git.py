@@ -62,7 +62,12 @@ class Git:
         self._seconds = seconds
 
     async def run(
-        self, folder: Path, arguments: Sequence[str], basic: tuple[str, str] | None = None, url: str = ""
+        self,
+        folder: Path,
+        arguments: Sequence[str],
+        basic: tuple[str, str] | None = None,
+        url: str = "",
+        stdin: bytes | None = None,
     ) -> Output:
         """Run one command in a repository.
 
@@ -71,6 +76,7 @@ class Git:
             arguments: of git; addresses and refs after a `--`.
             basic: user and password for `url`'s host; they travel by environment, never on a command line.
             url: what the credentials are for.
+            stdin: what it reads.
 
         Raises:
             InfrastructureFailure: `GitTimeout`, `GitMissing`.
@@ -78,7 +84,7 @@ class Git:
         try:
             process = await asyncio.create_subprocess_exec(
                 *("git", f"--git-dir={folder}", *arguments),
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 env=_environment(basic, url),
@@ -90,8 +96,10 @@ class Git:
             async with asyncio.timeout(self._seconds):
                 assert process.stdout is not None  # noqa: S101  (it is a pipe)
                 assert process.stderr is not None  # noqa: S101
-                (text, cut), (error, _) = await asyncio.gather(
-                    _read(process.stdout, OUTPUT_LIMIT), _read(process.stderr, ERROR_LIMIT)
+                (text, cut), (error, _), _ = await asyncio.gather(
+                    _read(process.stdout, OUTPUT_LIMIT),
+                    _read(process.stderr, ERROR_LIMIT),
+                    _feed(process.stdin, stdin),
                 )
                 code = await process.wait()
         except TimeoutError:
@@ -151,6 +159,16 @@ def _environment(basic: tuple[str, str] | None, url: str) -> dict[str, str]:
         environment[f"GIT_CONFIG_KEY_{position}"] = key
         environment[f"GIT_CONFIG_VALUE_{position}"] = value
     return environment
+
+
+async def _feed(stream: asyncio.StreamWriter | None, content: bytes | None) -> None:
+    if stream is None or content is None:
+        return
+    # A program that ends before it has read everything says so by its code.
+    with suppress(ConnectionError):
+        stream.write(content)
+        await stream.drain()
+    stream.close()
 
 
 async def _read(stream: asyncio.StreamReader, limit: int) -> tuple[bytes, bool]:

@@ -162,6 +162,16 @@ class Mirror:
         paths = tuple(path.decode(errors="replace") for path in output.text.split(b"\0") if path)
         return None if output.cut or len(paths) > limit else paths
 
+    async def call(self, *arguments: str, stdin: bytes | None = None, remote: bool = False) -> git.Output:
+        """Any git command here; a `remote` one gets the credentials. Hold the lock when it writes."""
+        basic, url = (self._basic, self._url) if remote else (None, "")
+        return await self._program.run(self.folder, arguments, basic, url, stdin)
+
+    @property
+    def url(self) -> str:
+        """The repository's address."""
+        return self._url
+
     async def _create(self) -> None:
         output = await self._call("init", "--quiet", "--bare")
         if output.code != 0:

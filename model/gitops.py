@@ -9,6 +9,7 @@ from model.value import Value
 
 ROLLOUT_TRAILER = "Towpath-Rollout"
 RELEASE_TRAILER = "Towpath-Release"
+REVERTS_TRAILER = "Towpath-Reverts"
 COMMITTER = ("Towpath", "towpath@towpath.dev")
 _TRAILER_VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/%+-]{0,500}")
 
@@ -99,9 +100,10 @@ def message(request: WriteRequest) -> str:
     component = release.component.name
     what = f"{component}: {step.environment} runs {release.name}"
     why = f"Image digest {release.digest}, revision {request.request.revision} of the lane."
-    if request.reverts:
-        why = f"This takes back {request.reverts}. {why}"
     trailers = f"{RELEASE_TRAILER}: {release.name}\n{ROLLOUT_TRAILER}: {request.rollout}"
+    if request.reverts:
+        why = f"It takes back {request.reverts}. {why}"
+        trailers += f"\n{REVERTS_TRAILER}: {request.reverts}"
     return f"{what}\n\n{why}\n\n{trailers}\n"
 
 

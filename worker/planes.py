@@ -14,12 +14,18 @@ from activities.argo import BuildPlane
 from activities.builds import Builds
 from activities.cluster import Cluster
 from activities.followers import Followers
+from activities.gitops import GitOpsRepositories
 from activities.jobs import Jobs
 from activities.lanes import Lanes
 from activities.marks import Marks
 from activities.outside import Outside
+from activities.preview_namespace import PreviewNamespace
+from activities.preview_plans import PreviewPlans
+from activities.previews import Previews
 from activities.prometheus import DEFAULT, Prometheus
+from activities.reconciliation import Reconciliation
 from activities.registry import Registry
+from activities.requests import Requests
 from activities.resources import Resources
 from activities.secrets import Secrets
 from activities.soaking import Soaking
@@ -34,14 +40,16 @@ from worker.guard import Guard, require_guarded
 from worker.keys import proof_keys, seal_keys
 from worker.settings import Settings
 from workflows.build import Build
+from workflows.change_delivery import ChangeDelivery
 from workflows.delivery import Delivery
 from workflows.lane import Lane
+from workflows.preview import Preview
 from workflows.promotion import Promotion
 from workflows.rollout import Rollout
 from workflows.teardown import Teardown
 
 Plane = Literal["control", "build", "data"]
-WORKFLOWS: Sequence[type] = (Delivery, Build, Promotion, Lane, Rollout, Teardown)
+WORKFLOWS: Sequence[type] = (Delivery, Build, Promotion, Lane, Rollout, Teardown, ChangeDelivery, Preview)
 GRACE = timedelta(seconds=5)
 ACTIVITIES_LIMIT = 2000
 HEARTBEATS = timedelta(seconds=3)
@@ -66,7 +74,9 @@ def control_worker(
     source = Source(settings.mirrors, Secrets(apiserver))
     resources, secrets = Resources(apiserver, followers), Secrets(apiserver)
     gates = (Timetable(), Standings(client, resources), Outside(secrets))
-    instances = (source, resources, Lanes(client), Marks(apiserver), *gates)
+    gitops = (GitOpsRepositories(settings.mirrors, secrets), Reconciliation(apiserver))
+    previews = (Previews(client), PreviewPlans(apiserver, resources), Requests(apiserver, secrets))
+    instances = (source, resources, Lanes(client), Marks(apiserver), *gates, *gitops, *previews)
     return _worker(client, ids.CONTROL_QUEUE, instances, workflows=WORKFLOWS, guards=(guard,), **options)
 
 
@@ -85,7 +95,9 @@ def data_worker(client: Client, settings: Settings, apiserver: ApiServer) -> Wor
         Cluster(apiserver),
         Verification(apiserver, prometheus=prometheus),
         Jobs(apiserver),
+        PreviewNamespace(apiserver),
         Soaking(apiserver),
+        Reconciliation(apiserver),
     )
     return _worker(client, ids.data_queue(settings.plane), instances)
 

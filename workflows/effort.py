@@ -84,6 +84,12 @@ TABLE: dict[str, Effort] = {
     "preview.address": Effort(once=10, overall=300),
     "preview.remove": Effort(once=120, overall=7 * 86_400, heartbeat=6),
     "requests.report": Effort(once=120, overall=1800, heartbeat=6, retry=PATIENT),
+    "gitops.write": Effort(once=300, overall=3600, heartbeat=6, retry=PATIENT, finish_when_cancelled=True),
+    "gitops.merged": Effort(once=31 * 86_400, overall=31 * 86_400, heartbeat=10, retry=PATIENT),
+    "gitops.withdraw": Effort(once=120, overall=3600, retry=PATIENT),
+    "gitops.holds": Effort(once=120, overall=1800, retry=PATIENT),
+    "gitops.applied": Effort(once=3600 + 60, overall=2 * 3600, heartbeat=6),
+    "gitops.found": Effort(once=15, overall=600),
     "verification.verify": Effort(once=300, overall=900, heartbeat=6),
 }
 

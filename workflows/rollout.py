@@ -9,6 +9,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.cluster import Cluster
     from activities.verification import Verification
     from model import ids
+    from model.gitops import Writing
     from model.rollout import RolloutRequest, RolloutResult
     from model.verdict import Verdict, worst
     from workflows import metrics
@@ -16,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.cause import cause_of
     from workflows.effort import perform
     from workflows.hooks import Hooks
+    from workflows.writeback import WriteBack
 
 
 @workflow.defn(name="Rollout")
@@ -28,6 +30,12 @@ class Rollout:
         self._target = request.target
         self._lines: list[str] = []
         self._hooks = Hooks(request, self._show)
+        self._writeback = WriteBack(request, self._show)
+
+    @workflow.query
+    def writing(self) -> Writing:
+        """Which commits in a GitOps repository this rollout has made."""
+        return self._writeback.writing
 
     @workflow.run
     async def run(self, request: RolloutRequest) -> RolloutResult:
@@ -43,8 +51,10 @@ class Rollout:
             if verdict.passed:
                 return self._end("healthy", verdict)
             await self._hooks.undo()
+            if self._writeback.untouched:
+                return self._end("untouched", verdict)
             if request.last_good is None or request.last_good.name == request.release.name:
-                return self._end("failed", verdict)
+                return self._end("failed", await self._taken_back(request, verdict))
             stage("rolling-back")
             self._show(f"**rolling back**: {verdict.reason}: {verdict.message}")
             back = request.model_copy(update={"release": request.last_good, "fence": request.fence + 1})
@@ -52,6 +62,7 @@ class Rollout:
             return self._end("rolled-back" if returned.passed else "stuck", verdict, returned)
         except asyncio.CancelledError:
             await self._hooks.undo()
+            await self._writeback.withdraw()
             verdict = Verdict(health="inconclusive", reason="Preempted", message="A person's order went first.")
             return self._end("cancelled", verdict)
 
@@ -60,7 +71,13 @@ class Rollout:
         release = request.release
         try:
             self._show(f"apply `{release.name}` as revision {request.revision}")
-            applied = await perform(Cluster.apply, request, self._queue, release.name)
+            if request.target.step.policy.gitops is not None:
+                request, found, wrong = await self._writeback.deliver(request)
+                if wrong is not None:
+                    return wrong
+            else:
+                found = None
+            applied = found or await perform(Cluster.apply, request, self._queue, release.name)
             self._show("watch the rollout")
             running = await perform(Cluster.watch, applied, self._queue, applied.name)
             self._show(f"rollout: **{running.health}** {running.reason}: {running.message}")
@@ -77,6 +94,11 @@ class Rollout:
             verdict = Verdict.model_validate({"health": health, "reason": cause.reason, "message": cause.message})
             self._show(f"**{verdict.reason}**: {verdict.message}")
             return verdict
+
+    async def _taken_back(self, request: RolloutRequest, verdict: Verdict) -> Verdict:
+        """The verdict, once Git no longer asks for the release; with why where it still does."""
+        wrong = await self._writeback.take_back(request)
+        return verdict.model_copy(update={"message": f"{verdict.message} {wrong}"}) if wrong else verdict
 
     def _end(self, result: str, verdict: Verdict, returned: Verdict | None = None) -> RolloutResult:
         stage(result)
