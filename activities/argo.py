@@ -23,7 +23,7 @@ from hera.workflows.models import (
     VolumeMount,
 )
 
-from model import ids, labels, names
+from model import labels, names
 from model.build import BuildRequest
 from model.component import BuildPlan
 from model.failure import UserFailure
@@ -75,7 +75,9 @@ def manifest(request: BuildRequest, plane: BuildPlane) -> dict[str, Any]:
     """
     component = request.component
     plan = builder_plan(request, plane)
-    name = names.argo_workflow(component.key, request.commit.id, request.number, request.attempt)
+    name = names.argo_workflow(
+        component.key, request.commit.id, request.number, request.attempt, request.preview
+    )
     common = labels.for_component(component.key, component.project) | {labels.COMMIT: request.commit.id[:63]}
     private = component.source is not None and bool(component.source.secret)
     workflow = Workflow(
@@ -83,11 +85,11 @@ def manifest(request: BuildRequest, plane: BuildPlane) -> dict[str, Any]:
         namespace=plane.namespace,
         labels=common
         | {
-            labels.BRANCH_HASH: names.branch_hash(request.branch),
+            labels.BRANCH_HASH: names.branch_hash(request.line),
             labels.SEQUENCE: str(request.sequence),
             labels.SPEC_HASH: spec_hash(request, plan),
         },
-        annotations={labels.WORKFLOW: ids.build(component.key, request.commit.id, request.number)},
+        annotations={labels.WORKFLOW: request.workflow},
         entrypoint="build",
         templates=[_template(component.build, plane, plan, private)],
         volumes=_volumes(component.build, component.source.secret if private and component.source else ""),

@@ -67,11 +67,11 @@ class Builds:
 
     @activity.defn(name="builds.older")
     async def older(self, request: BuildRequest) -> Rivals:
-        """Unfinished builds of the same component and branch: the older ones, and a newer one if there is."""
+        """Unfinished builds of the same component and line: the older ones, and a newer one if there is."""
         key = request.component.key
         selector = (
             f"{labels.COMPONENT}={key.name},{labels.NAMESPACE}={key.namespace},"
-            f"{labels.BRANCH_HASH}={names.branch_hash(request.branch)}"
+            f"{labels.BRANCH_HASH}={names.branch_hash(request.line)}"
         )
         found = await self._server.list(argo.API_VERSION, argo.KIND, self._plane.namespace, labels=selector)
         older: dict[str, None] = {}

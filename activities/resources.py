@@ -1,6 +1,7 @@
 """The declared resources on the control plane's API server, and what is told there."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -92,15 +93,17 @@ class Resources:
         project = await self._project(component)
         reference = project.spec.deployment_pipeline_ref
         name = reference.name if reference else defaults.PIPELINE
-        declared, environments, policies = await asyncio.gather(
+        declared, environments, policies, freezes = await asyncio.gather(
             self._server.get(OPENCHOREO, "DeploymentPipeline", name, namespace),
             self._server.list(OPENCHOREO, "Environment", namespace),
             self._server.list(TOWPATH, "PromotionPolicy", namespace),
+            self._server.list(TOWPATH, "Freeze", namespace),
         )
         if declared is None:
             declared = await self._default_pipeline(name, namespace, project)
             environments = await self._server.list(OPENCHOREO, "Environment", namespace)
-        return resolve.pipeline(component, declared, environments, policies)
+        found = resolve.pipeline(component, declared, environments, policies, freezes)
+        return resolve.without_ended(found, time.time())
 
     @activity.defn(name="resources.record_release")
     async def record_release(self, release: Release) -> None:
@@ -173,7 +176,7 @@ class Resources:
         try:
             await asyncio.gather(
                 events.leave(self._server, obj, note.type, note.reason, note.message, _occasion(note, obj)),
-                self._write_status(obj, note),
+                *(() if note.aside else (self._write_status(obj, note),)),
             )
         except (NotFound, InfrastructureFailure) as failure:
             if isinstance(failure, InfrastructureFailure) and failure.reason != "NamespaceTerminating":

@@ -2,10 +2,12 @@
 
 from typing import Literal
 
+from model import ids
 from model.commit import Commit
 from model.component import Component
 from model.image import Image
 from model.key import ComponentKey
+from model.release import Release
 from model.value import Value
 
 BuildPhase = Literal["admitted", "running", "succeeded", "failed", "cancelled", "superseded"]
@@ -14,7 +16,8 @@ BuildPhase = Literal["admitted", "running", "succeeded", "failed", "cancelled", 
 class BuildRequest(Value):
     """What the Build workflow is started with. `number` counts attempts at this commit from 1;
     `sequence` orders pushes (see `model.push.Push`), `attempt` counts tries after
-    failures of the infrastructure."""
+    failures of the infrastructure. `preview` is the change that it is built for: then the release is
+    neither kept nor promoted, and the component's status does not speak of it."""
 
     component: Component
     commit: Commit
@@ -22,6 +25,19 @@ class BuildRequest(Value):
     sequence: int
     number: int = 1
     attempt: int = 1
+    preview: str = ""
+
+    @property
+    def workflow(self) -> str:
+        """The id of the Build workflow."""
+        if self.preview:
+            return ids.preview_build(self.component.key, self.preview, self.commit.id, self.number)
+        return ids.build(self.component.key, self.commit.id, self.number)
+
+    @property
+    def line(self) -> str:
+        """What newer builds supersede older ones on: the branch, or the preview. No branch has a space."""
+        return f"preview {self.preview}" if self.preview else self.branch
 
 
 class Rivals(Value):
@@ -62,7 +78,7 @@ class BuildResult(Value):
 
 
 class BuildState(Value):
-    """What a query of a Build answers."""
+    """What a query of a Build answers. `made` is the whole release of a preview's build, which is kept nowhere."""
 
     workflow: str
     component: ComponentKey
@@ -76,3 +92,4 @@ class BuildState(Value):
     log: str = ""
     image: str = ""
     release: str = ""
+    made: Release | None = None

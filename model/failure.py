@@ -22,7 +22,14 @@ class UserFailure(Failure):
 
 
 class InfrastructureFailure(Failure):
-    """Something around the change failed (registry, API server, network): trying again may help."""
+    """Something around the change failed (registry, API server, network): trying again may help.
+
+    `retry_after` is how many seconds the other side asks to wait first; None when it does not ask.
+    """
+
+    def __init__(self, reason: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(reason, message)
+        self.retry_after = retry_after
 
 
 class NotFound(UserFailure):

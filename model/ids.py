@@ -46,6 +46,22 @@ def build(component: ComponentKey, commit: str, number: int) -> str:
     return f"build/{component}/{commit}/{number}"
 
 
+def change(repository: str, change: str, delivery: str) -> str:
+    """Id of what one announced event of a change request starts; `delivery` is the sender's id of it."""
+    return f"change/{quote(repository, safe='')}/{change}/{quote(delivery, safe='')}"
+
+
+def preview(component: ComponentKey, change: str) -> str:
+    """Id of the entity that owns a component's preview of one change."""
+    return f"preview/{component}/{change}"
+
+
+def preview_build(component: ComponentKey, change: str, commit: str, number: int) -> str:
+    """Id of one attempt (from 1) at building a commit for a preview. Not a `build`: what such a build makes is
+    never promoted, so the push of that very commit to the component's branch has to build it anew."""
+    return f"preview-build/{component}/{change}/{commit}/{number}"
+
+
 def promotion(component: ComponentKey, release: str) -> str:
     """Id of the walk of one release through the pipeline."""
     return f"promotion/{component}/{release}"
@@ -64,6 +80,16 @@ def rollout(component: ComponentKey, environment: str, revision: int) -> str:
 def vigil(component: ComponentKey, environment: str, revision: int) -> str:
     """Id of the watch over a revision after it was healthy."""
     return f"vigil/{component}/{environment}/{revision}"
+
+
+def release_set(namespace: str, project: str, name: str) -> str:
+    """Id of the walk of several components' releases that go in together."""
+    return f"set/{namespace}/{project}/{name}"
+
+
+def set_rollback(namespace: str, project: str, name: str, environment: str) -> str:
+    """Id of the way back of a finished set in one environment."""
+    return f"set-rollback/{namespace}/{project}/{name}/{environment}"
 
 
 def teardown(component: ComponentKey, uid: str) -> str:

@@ -23,6 +23,12 @@ def data_namespace(namespace: str, project: str, environment: str) -> str:
     return f"{stem}-{short_hash(namespace, project, environment)}"
 
 
+def preview_namespace(namespace: str, project: str, component: str, change: str) -> str:
+    """The namespace of one component's preview of one change: nobody else's, so that it can go as a whole."""
+    stem = f"dp-{namespace}-{project}-preview-{change}-{component}"[:54].rstrip("-.")
+    return f"{stem}-{short_hash('preview', namespace, project, component, change)}".replace(".", "-")
+
+
 def workload(component: str) -> str:
     """Name of a component's Deployment (or CronJob), Service and the rest: the component's own name.
 
@@ -35,11 +41,13 @@ def workload(component: str) -> str:
     return f"c-{stem}-{short_hash(component)}" if stem else f"c-{short_hash(component)}"
 
 
-def argo_workflow(component: ComponentKey, commit: str, number: int, attempt: int = 1) -> str:
-    """Name of the Argo Workflow of one build attempt; the same attempt always gets the same name."""
+def argo_workflow(component: ComponentKey, commit: str, number: int, attempt: int = 1, preview: str = "") -> str:
+    """Name of the Argo Workflow of one build attempt; the same attempt always gets the same name. `preview` is
+    the change that it is built for."""
     stem = f"{component.name[:36]}-{commit[:7]}-{number}"
     again = f"-{attempt}" if attempt > 1 else ""
-    return f"{stem}{again}-{short_hash(str(component), commit, str(number), str(attempt))}"
+    aside = (preview,) if preview else ()
+    return f"{stem}{again}-{short_hash(str(component), commit, str(number), str(attempt), *aside)}"
 
 
 def job(component: str, name: str, request: str) -> str:

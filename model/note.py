@@ -39,7 +39,8 @@ class Note(Value):
     `stage` is the short text of the STAGE column, for instance `Building` or `development: Healthy`.
     `environment` is what the lane says of an environment, `waiting` what a promotion says of its gate
     (only its name and `waiting_*` count): each has its own field manager. `of_manifest`: it is about the
-    manifest as it stands, so whoever else finds that too adds nothing to it.
+    manifest as it stands, so whoever else finds that too adds nothing to it. `aside`: an Event is all, since it is
+    not about what the component itself has come to.
     """
 
     component: Component
@@ -55,3 +56,4 @@ class Note(Value):
     latest_image: str = ""
     ready: bool | None = None
     of_manifest: bool = False
+    aside: bool = False

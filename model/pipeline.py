@@ -10,7 +10,8 @@ from model.value import Value
 class EnvironmentStep(Value):
     """One environment of the pipeline: where it is, what it waits for, and its rules.
 
-    `plane` names the data plane, `sources` the environments that the same release must have passed.
+    `plane` names the data plane, `sources` the environments that the same release must have passed. `preview`:
+    no environment of any pipeline, but the place of a change request's preview.
     """
 
     environment: str
@@ -18,6 +19,7 @@ class EnvironmentStep(Value):
     production: bool = False
     sources: tuple[str, ...] = ()
     policy: StepPolicy = StepPolicy()
+    preview: bool = False
 
 
 class Pipeline(Value):

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from model.actor import AUTOMATION, Actor
+from model.change_request import ChangeRequest
 from model.key import ComponentKey
 from model.value import Value
 
@@ -50,4 +51,4 @@ class Ignored(Value):
     message: str
 
 
-Event = Push | Ping | Ignored
+Event = Push | ChangeRequest | Ping | Ignored

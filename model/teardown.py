@@ -17,6 +17,7 @@ class OpenRuns(Value):
     builds: tuple[str, ...] = ()
     promotions: tuple[str, ...] = ()
     lanes: tuple[str, ...] = ()
+    previews: tuple[str, ...] = ()
 
 
 class TeardownState(State):

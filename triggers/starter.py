@@ -1,22 +1,24 @@
-"""One durable call: a push becomes a Delivery, or turns out to be known already."""
+"""One durable call: a push becomes a Delivery, a change request's event a ChangeDelivery, or it turns out to be
+known already."""
 
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from pydantic import BaseModel
 from temporalio.client import Client
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import TypedSearchAttributes, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from model import ids
+from model.change_request import ChangeRequest
 from model.failure import InfrastructureFailure
 from model.push import Push
 from model.repository import branch_of
 from triggers.signing import refuse_to_act
 from workflows.attributes import attributes
-from workflows.delivery import Delivery
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,14 @@ class Starter(Protocol):
         """
         ...
 
+    async def start_change(self, change: ChangeRequest, workflow: str) -> Started:
+        """Start the ChangeDelivery of this id, once; durable as `start`.
+
+        Raises:
+            InfrastructureFailure: `TemporalUnavailable`.
+        """
+        ...
+
 
 class TemporalStarter:
     """Starts Deliveries on the control queue; needs no worker alive. `seconds` bounds the whole call."""
@@ -52,19 +62,33 @@ class TemporalStarter:
         are told from new ones (USE_EXISTING would not tell)."""
         refuse_to_act()
         component = str(push.components[0]) if len(push.components) == 1 else ""
+        found_by = attributes(repository=push.repository, commit=push.after, component=component, stage="accepted")
+        return await self._start("Delivery", push, workflow, found_by, _summary(push))
+
+    async def start_change(self, change: ChangeRequest, workflow: str) -> Started:
+        """As the Protocol says."""
+        refuse_to_act()
+        component = str(change.components[0]) if len(change.components) == 1 else ""
+        found_by = attributes(
+            repository=change.repository, commit=change.head, component=component, stage="accepted"
+        )
+        summary = f"Change {change.change} of {change.repository}: {change.action}"
+        return await self._start("ChangeDelivery", change, workflow, found_by, summary[:200])
+
+    async def _start(
+        self, kind: str, argument: BaseModel, workflow: str, found_by: TypedSearchAttributes, summary: str
+    ) -> Started:
         try:
             async with asyncio.timeout(self._seconds):
                 await self._client.start_workflow(
-                    Delivery.run,
-                    push,
+                    kind,
+                    argument,
                     id=workflow,
                     task_queue=ids.CONTROL_QUEUE,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                    search_attributes=attributes(
-                        repository=push.repository, commit=push.after, component=component, stage="accepted"
-                    ),
-                    static_summary=_summary(push),
+                    search_attributes=found_by,
+                    static_summary=summary,
                     rpc_timeout=timedelta(seconds=self._seconds / 2),
                 )
         except WorkflowAlreadyStartedError:

@@ -161,6 +161,10 @@ class Build:
             build=workflow.info().workflow_id,
             branch=request.branch,
         )
+        if request.preview:
+            self._update(image=result.image.reference, release=release.name, made=release)
+            await self._ended("succeeded", "Built", f"{release.name} ({release.digest[:19]})")
+            return self._state
         try:
             await perform(Resources.record_release, release, summary=release.name)
         except ActivityError as error:
@@ -204,6 +208,9 @@ class Build:
 
     def _tell(self, kind: str, reason: str, message: str, phase: str, release: Release | None = None) -> None:
         request = self._request
+        if request.preview:
+            # The component's status speaks of its own branch; the Preview tells of this one.
+            return
         workflow_id = workflow.info().workflow_id
         note = Note.model_validate(
             {

@@ -16,6 +16,7 @@ BUILD_SECONDS = "towpath_build_seconds"
 ROLLOUTS = "towpath_rollouts_total"
 ROLLOUT_SECONDS = "towpath_rollout_seconds"
 LEAD_SECONDS = "towpath_lead_seconds"
+PREVIEWS = "towpath_previews_total"
 
 BUCKETS: dict[str, tuple[float, ...]] = {
     BUILD_SECONDS: (5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 3 * 3600),
@@ -58,6 +59,11 @@ def arrived(target: Target, sequence: int) -> None:
         seconds,
         production=_yes(target.step.production),
     )
+
+
+def previewed(project: str, result: str) -> None:
+    """A preview has come to something; `result` is ready or failed, or by whom it was ended."""
+    _count(PREVIEWS, "What previews have come to.", project=project, result=result)
 
 
 def _count(name: str, description: str, **labels: str) -> None:

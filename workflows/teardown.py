@@ -19,7 +19,7 @@ PAUSE = timedelta(seconds=2)
 
 @workflow.defn(name="Teardown")
 class Teardown:
-    """Cancels deliveries, builds and promotions, then has every lane take down what it runs."""
+    """Cancels deliveries, builds and promotions, then has every lane and preview take down what it runs."""
 
     @workflow.init
     def __init__(self, _request: TeardownRequest) -> None:
@@ -40,11 +40,12 @@ class Teardown:
                 break
             found = await perform(Lanes.open_runs, key)
             begun = (*found.deliveries, *found.builds, *found.promotions)
-            if not (begun or found.lanes):
+            entities = (*found.lanes, *found.previews)
+            if not (begun or entities):
                 break
             await asyncio.gather(*(self._cancel(name) for name in begun))
             if not begun:
-                await asyncio.gather(*(self._retire(name) for name in found.lanes))
+                await asyncio.gather(*(self._retire(name) for name in entities))
             await workflow.sleep(PAUSE)
         self._show(key.name)
         return self._state

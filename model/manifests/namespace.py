@@ -20,6 +20,7 @@ def namespace(target: Target) -> dict[str, Any]:
             "name": target.namespace,
             "labels": {
                 **environment_labels(target),
+                **({labels.PREVIEW: "true"} if target.step.preview else {}),
                 **{f"pod-security.kubernetes.io/{mode}": ENFORCED for mode in ("enforce", "audit", "warn")},
             },
         },

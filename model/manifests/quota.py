@@ -9,18 +9,22 @@ NAME = "towpath"
 
 
 def resource_quota(target: Target) -> dict[str, Any]:
-    """A ResourceQuota that stops runaways; it is made once, and is the operator's to edit from then on."""
+    """A ResourceQuota that stops runaways; it is made once, and is the operator's to edit from then on.
+
+    A preview is one component, and gets a tenth.
+    """
+    share = 10 if target.step.preview else 1
     return {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
         "metadata": {"name": NAME, "namespace": target.namespace, "labels": environment_labels(target)},
         "spec": {
             "hard": {
-                "pods": "200",
-                "requests.cpu": "32",
-                "requests.memory": "64Gi",
-                "limits.cpu": "128",
-                "limits.memory": "128Gi",
+                "pods": str(200 // share),
+                "requests.cpu": str(32 // share),
+                "requests.memory": f"{64 // share}Gi",
+                "limits.cpu": str(128 // share),
+                "limits.memory": f"{128 // share}Gi",
                 "services.nodeports": "0",
                 "services.loadbalancers": "0",
             }

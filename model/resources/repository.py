@@ -34,6 +34,27 @@ class Credentials(StrictBlock):
     secret_ref: SecretName
 
 
+class TokenReference(StrictBlock):
+    """One key of a Secret in the repository's namespace that holds a token."""
+
+    name: ObjectName
+    key: SecretKey = "token"
+
+
+class ProviderApi(StrictBlock):
+    """Where and as whom the provider is told about previews. `url` absent: the provider's own place for
+    repositories at that host (GitHub: `https://api.github.com`, elsewhere `https://<host>/api/v3`)."""
+
+    url: Annotated[str, Field(max_length=2048, pattern=r"^https?://[A-Za-z0-9\[][^\s@?#]*$")] | None = None
+    token_secret_ref: TokenReference
+
+    def address(self, repository: str) -> str:
+        """The API's address for a repository (its normalised address)."""
+        host = repository.partition("/")[0]
+        own = "https://api.github.com" if host == "github.com" else f"https://{host}/api/v3"
+        return (self.url or own).rstrip("/")
+
+
 class RepositorySpec(StrictBlock):
     """`url` in any form that names the repository."""
 
@@ -41,6 +62,7 @@ class RepositorySpec(StrictBlock):
     provider: Literal["github", "gitlab", "bitbucket", "gitea", "azure", "git"] = "git"
     webhook: Webhook | None = None
     credentials: Credentials | None = None
+    api: ProviderApi | None = None
 
 
 class Repository(Declared):

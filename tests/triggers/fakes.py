@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from temporalio.common import TypedSearchAttributes
 
 from activities.changes import Change
+from model.change_request import ChangeRequest
 from model.commit import Commit
 from model.component import Component
 from model.failure import Conflict, InfrastructureFailure, NotFound, UserFailure
@@ -64,6 +65,7 @@ class FakeStarter:
 
     def __init__(self) -> None:
         self.started: dict[str, Push] = {}
+        self.changes: dict[str, ChangeRequest] = {}
         self.down = False
         self.news = asyncio.Event()
 
@@ -75,6 +77,13 @@ class FakeStarter:
         self.started[workflow] = push
         self.news.set()
         return Started(workflow, duplicate=False)
+
+    async def start_change(self, change: ChangeRequest, workflow: str) -> Started:
+        if self.down:
+            raise InfrastructureFailure("TemporalUnavailable", "Temporal did not take the change.")
+        duplicate = workflow in self.changes
+        self.changes.setdefault(workflow, change)
+        return Started(workflow, duplicate=duplicate)
 
 
 class FakeRuns:

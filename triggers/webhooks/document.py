@@ -1,5 +1,6 @@
 """A sender's JSON, read with guards: size is the body reader's, depth and numbers are the parser's."""
 
+from datetime import datetime
 from typing import Any
 
 from pydantic_core import from_json
@@ -7,6 +8,7 @@ from pydantic_core import from_json
 from triggers.problem import Problem
 
 TEXT_LIMIT = 4096
+NUMBER_LIMIT = 10**12
 
 
 class Document:
@@ -59,6 +61,27 @@ class Document:
         """
         found = self.find(*path)
         return "".join(ch for ch in found[:limit] if ch.isprintable()) if isinstance(found, str) else ""
+
+    def number(self, *path: str) -> int:
+        """The positive whole number at the path.
+
+        Raises:
+            Problem: 400 `MalformedPayload`, naming the field.
+        """
+        found = self.find(*path)
+        if isinstance(found, bool) or not isinstance(found, int) or not 0 < found <= NUMBER_LIMIT:
+            field = ".".join(path)
+            raise Problem(400, "MalformedPayload", f"Field {field} must be a number from 1 to {NUMBER_LIMIT}.")
+        return found
+
+    def moment(self, *path: str) -> int:
+        """The RFC 3339 time at the path, in milliseconds since the epoch; 0 when there is none to be read."""
+        found = self.find(*path)
+        try:
+            at = datetime.fromisoformat(found) if isinstance(found, str) and len(found) < 64 else None
+            return int(at.timestamp() * 1000) if at is not None and at.tzinfo is not None and at.year > 1970 else 0
+        except (ValueError, OverflowError):
+            return 0
 
     def flag(self, *path: str) -> bool:
         """Whether a true is at the path."""

@@ -1,25 +1,28 @@
 """A plain Git server whose `post-receive` hook posts here, one request a ref.
 
-Headers: `X-Hub-Signature-256` (HMAC-SHA256 over the body, as GitHub), `X-Towpath-Event: push` or `ping`,
-`X-Towpath-Delivery` (a hash of ref, old and new). Body:
-`{"repository": {"url"}, "ref", "before", "after", "forced"?, "pusher"?}`.
+Headers: `X-Hub-Signature-256` (HMAC-SHA256 over the body, as GitHub), `X-Towpath-Event: push`, `change` or
+`ping`, `X-Towpath-Delivery` (an id of the delivery: for a push a hash of ref, old and new). Body of a push:
+`{"repository": {"url"}, "ref", "before", "after", "forced"?, "pusher"?}`; of a change (somebody asks to take a
+branch in): `{"repository": {"url"}, "action": "opened"|"updated"|"closed", "change", "head": {"ref", "commit",
+"repository"?: {"url"}}, "base": {"ref", "commit"?}, "title"?, "author"?, "updatedAt"?}`.
 """
 
-import re
 from collections.abc import Mapping
 
-from model.push import Event, Ignored, Ping
+from model.change_request import ChangeAction
+from model.push import Event, Ping
 from triggers.problem import Problem
 from triggers.webhooks import signature
 from triggers.webhooks.document import Document
+from triggers.webhooks.envelope import Envelope
 from triggers.webhooks.moved import moved
+from triggers.webhooks.requested import requested
 
-_EVENT = re.compile(r"[a-z_-]{1,64}")
-_DELIVERY = re.compile(r"[A-Za-z0-9-]{1,128}")
+_ACTIONS: dict[str, ChangeAction] = {"opened": "open", "updated": "update", "closed": "close"}
 
 
 class Git:
-    """Pushes by our own hook."""
+    """Pushes by our own hook, and requests to take changes in by whoever keeps them."""
 
     name = "git"
 
@@ -37,31 +40,45 @@ class Git:
         return (address,) if isinstance(address, str) else ()
 
     def parse(self, headers: Mapping[str, str], document: Document) -> Event:
-        """`push` on a branch is a Push, `ping` a Ping."""
-        event = headers.get("x-towpath-event", "")
-        if not _EVENT.fullmatch(event):
-            raise Problem(400, "EventMissing", "Header X-Towpath-Event is missing or is no event's name.")
-        delivery = headers.get("x-towpath-delivery", "")
-        if not _DELIVERY.fullmatch(delivery):
-            raise Problem(400, "DeliveryMissing", "Header X-Towpath-Delivery is missing or is no delivery id.")
-        if event == "ping":
-            return Ping(provider=self.name, delivery=delivery)
-        if event != "push":
-            return Ignored(
-                provider=self.name,
-                delivery=delivery,
-                reason="EventNotUsed",
-                message=f"Event {event} starts nothing; only push does.",
-            )
+        """`push` on a branch is a Push, `change` a ChangeRequest, `ping` a Ping."""
+        envelope = Envelope.read(self.name, headers, "X-Towpath-Event", "X-Towpath-Delivery")
+        if envelope.event == "ping":
+            return Ping(provider=self.name, delivery=envelope.delivery)
+        if envelope.event == "change":
+            return self._change(envelope, document)
+        if envelope.event != "push":
+            return envelope.not_used("push", "change")
         return moved(
             provider=self.name,
-            delivery=delivery,
+            delivery=envelope.delivery,
             url=document.text("repository", "url"),
             ref=document.text("ref"),
             before=document.text("before"),
             after=document.text("after"),
             forced=document.flag("forced"),
             pusher=self._pusher(document),
+        )
+
+    def _change(self, envelope: Envelope, document: Document) -> Event:
+        told = document.text("action")
+        action = _ACTIONS.get(told)
+        if action is None:
+            known = ", ".join(_ACTIONS)
+            raise Problem(400, "MalformedPayload", f"Field action must be one of: {known}.")
+        head_url = document.find("head", "repository", "url")
+        return requested(
+            envelope,
+            action,
+            url=document.text("repository", "url"),
+            change=document.text("change"),
+            branch=document.text("head", "ref"),
+            base=document.text("base", "ref"),
+            head=document.text("head", "commit"),
+            before=document.text("base", "commit") if document.find("base", "commit") else "",
+            head_url=head_url if isinstance(head_url, str) else "",
+            title=document.optional_text("title"),
+            actor=document.optional_text("author"),
+            order=document.moment("updatedAt"),
         )
 
     def _pusher(self, document: Document) -> str:

@@ -1,21 +1,28 @@
 """GitHub (and GitHub Enterprise): https://docs.github.com/webhooks/webhook-events-and-payloads"""
 
-import re
 from collections.abc import Mapping
 from urllib.parse import parse_qs
 
-from model.push import Event, Ignored, Ping
+from model.change_request import ChangeAction
+from model.push import Event, Ping
 from triggers.problem import Problem
 from triggers.webhooks import signature
 from triggers.webhooks.document import Document
+from triggers.webhooks.envelope import Envelope
 from triggers.webhooks.moved import moved
+from triggers.webhooks.requested import requested
 
-_EVENT = re.compile(r"[a-z_]{1,64}")
-_DELIVERY = re.compile(r"[A-Za-z0-9-]{1,64}")
+_ACTIONS: dict[str, ChangeAction] = {
+    "opened": "open",
+    "reopened": "open",
+    "synchronize": "update",
+    "edited": "update",
+    "closed": "close",
+}
 
 
 class GitHub:
-    """Pushes of branches are taken, everything else is answered and ignored."""
+    """Pushes of branches and pull requests are taken, everything else is answered and ignored."""
 
     name = "github"
 
@@ -40,25 +47,17 @@ class GitHub:
         return tuple(address for address in found if isinstance(address, str))
 
     def parse(self, headers: Mapping[str, str], document: Document) -> Event:
-        """`push` on a branch is a Push, `ping` a Ping."""
-        event = headers.get("x-github-event", "")
-        if not _EVENT.fullmatch(event):
-            raise Problem(400, "EventMissing", "Header X-GitHub-Event is missing or is no event's name.")
-        delivery = headers.get("x-github-delivery", "")
-        if not _DELIVERY.fullmatch(delivery):
-            raise Problem(400, "DeliveryMissing", "Header X-GitHub-Delivery is missing or is no delivery id.")
-        if event == "ping":
-            return Ping(provider=self.name, delivery=delivery)
-        if event != "push":
-            return Ignored(
-                provider=self.name,
-                delivery=delivery,
-                reason="EventNotUsed",
-                message=f"Event {event} starts nothing; only push does.",
-            )
+        """`push` on a branch is a Push, `pull_request` a ChangeRequest, `ping` a Ping."""
+        envelope = Envelope.read(self.name, headers, "X-GitHub-Event", "X-GitHub-Delivery")
+        if envelope.event == "ping":
+            return Ping(provider=self.name, delivery=envelope.delivery)
+        if envelope.event == "pull_request":
+            return self._pull_request(envelope, document)
+        if envelope.event != "push":
+            return envelope.not_used("push", "pull_request")
         return moved(
             provider=self.name,
-            delivery=delivery,
+            delivery=envelope.delivery,
             url=document.text("repository", "clone_url"),
             ref=document.text("ref"),
             before=document.text("before"),
@@ -66,4 +65,29 @@ class GitHub:
             forced=document.flag("forced"),
             pusher=document.optional_text("pusher", "name"),
             email=document.optional_text("pusher", "email"),
+        )
+
+    def _pull_request(self, envelope: Envelope, document: Document) -> Event:
+        """https://docs.github.com/webhooks/webhook-events-and-payloads#pull_request"""
+        told = document.text("action")
+        action = _ACTIONS.get(told)
+        if action is None or (told == "edited" and document.find("changes", "base") is None):
+            shown = "".join(ch for ch in told[:40] if ch.isprintable())
+            return envelope.ignored("ActionNotUsed", f"Action {shown} of a pull request changes no preview.")
+        url = document.text("repository", "clone_url")
+        # The head's repository is null when a fork was deleted meanwhile.
+        head_url = document.find("pull_request", "head", "repo", "clone_url")
+        return requested(
+            envelope,
+            action,
+            url=url,
+            change=str(document.number("pull_request", "number")),
+            branch=document.text("pull_request", "head", "ref"),
+            base=document.text("pull_request", "base", "ref"),
+            head=document.text("pull_request", "head", "sha"),
+            before=document.text("pull_request", "base", "sha"),
+            head_url=head_url if isinstance(head_url, str) else f"{url.removesuffix('.git')}-of-a-deleted-fork",
+            title=document.optional_text("pull_request", "title"),
+            actor=document.optional_text("sender", "login"),
+            order=document.moment("pull_request", "updated_at"),
         )

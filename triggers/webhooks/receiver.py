@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from model import ids
+from model.change_request import ChangeRequest
 from model.failure import Failure
 from model.push import Event, Ignored, Ping, Push
 from triggers.body import BodyReader
@@ -17,7 +18,7 @@ from triggers.metrics import Metrics
 from triggers.problem import Problem, of_failure
 from triggers.repositories import KnownRepository, Repositories
 from triggers.sequence import Sequence
-from triggers.starter import Starter
+from triggers.starter import Started, Starter
 from triggers.webhooks.document import Document
 from triggers.webhooks.provider import Provider
 
@@ -103,6 +104,8 @@ class Receiver:
         event = self._provider.parse(request.headers, document)
         if isinstance(event, Push):
             return await self._accept(event, self._known(document))
+        if isinstance(event, ChangeRequest):
+            return await self._accept_change(event, self._known(document))
         return _uneventful(event)
 
     def _authenticated(self, headers: Mapping[str, str], body: bytes) -> Document:
@@ -129,12 +132,7 @@ class Receiver:
         return next((known for known in found if known is not None), None)
 
     async def _accept(self, push: Push, known: KnownRepository | None) -> tuple[str, Response]:
-        if known is None:
-            raise Problem(
-                404,
-                "UnknownRepository",
-                f"No component or Repository names {push.repository}; apply one, then push or redeliver.",
-            )
+        known = _declared(known, push.repository)
         push = push.model_copy(
             update={
                 "repository": known.repository,
@@ -146,12 +144,35 @@ class Receiver:
         started = await self._starter.start(
             push, ids.push(push.repository, push.ref, push.after, forced_from=forced_from)
         )
+        return self._accepted(started)
+
+    async def _accept_change(self, change: ChangeRequest, known: KnownRepository | None) -> tuple[str, Response]:
+        known = _declared(known, change.repository)
+        change = change.model_copy(
+            update={"repository": known.repository, "url": known.url, "sequence": self._sequence.next()}
+        )
+        started = await self._starter.start_change(
+            change, ids.change(change.repository, change.change, change.delivery)
+        )
+        return self._accepted(started)
+
+    def _accepted(self, started: Started) -> tuple[str, Response]:
         answer = {
             "workflow": started.workflow,
             "duplicate": started.duplicate,
             "url": self._link(started.workflow),
         }
         return ("Duplicate" if started.duplicate else "Accepted"), JSONResponse(answer, 202)
+
+
+def _declared(known: KnownRepository | None, repository: str) -> KnownRepository:
+    if known is None:
+        raise Problem(
+            404,
+            "UnknownRepository",
+            f"No component or Repository names {repository}; apply one, then push or redeliver.",
+        )
+    return known
 
 
 def _uneventful(event: Event) -> tuple[str, Response]:

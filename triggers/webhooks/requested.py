@@ -1,0 +1,56 @@
+"""Something has happened to a change request: what that means, the same for every sender."""
+
+from model.actor import Actor
+from model.change_request import ChangeAction, ChangeRequest, check_change
+from model.repository import branch_of, check_address, check_commit, check_ref, normalise
+from triggers.webhooks.envelope import Envelope
+
+TITLE_LIMIT = 200
+
+
+def requested(
+    envelope: Envelope,
+    action: ChangeAction,
+    url: str,
+    change: str,
+    branch: str,
+    base: str,
+    head: str,
+    before: str = "",
+    head_url: str = "",
+    title: str = "",
+    actor: str = "",
+    order: int = 0,
+) -> ChangeRequest:
+    """The event. Branches may be written as full refs; `head_url` is where the branch lies, empty for the same
+    repository; `order` is milliseconds since the epoch by the sender's clock, 0 when unknown.
+
+    Raises:
+        UserFailure: `BadRepositoryAddress`, `BadChange`, `BadRef`, `BadCommit`.
+    """
+    check_address(url)
+    check_change(change)
+    names = [branch_of(check_ref(_full(name))) for name in (branch, base)]
+    check_commit(head)
+    if before:
+        check_commit(before)
+    return ChangeRequest(
+        action=action,
+        provider=envelope.provider,
+        delivery=envelope.delivery,
+        repository=normalise(url),
+        url=url,
+        change=change,
+        branch=names[0],
+        base=names[1],
+        head=head,
+        before=before,
+        fork=bool(head_url) and normalise(head_url).lower() != normalise(url).lower(),
+        title=title[:TITLE_LIMIT],
+        order=order,
+        actor=Actor(kind="person", name=actor) if actor else Actor(),
+    )
+
+
+def _full(name: str) -> str:
+    return name if name.startswith("refs/heads/") else f"refs/heads/{name}"
