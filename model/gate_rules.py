@@ -44,7 +44,7 @@ def gate_state(
             *((facts.problem,) if facts.problem else ()),
             *_approval_items(words, approvals, policy, now),
             *_soak_items(step, facts, now),
-            *_standing_items(subject, step, facts, now),
+            *_standing_items(subject, step, facts),
             *_time_items(environment, approvals, policy, facts, now),
             *_external_items(policy, facts, now),
         )
@@ -144,14 +144,12 @@ def _soak_item(source: str, wanted: float, facts: GateFacts, now: float) -> Gate
     return _item("soak", source, False, "Soaking", message, min(ends, between) if between > now else ends)
 
 
-def _standing_items(
-    subject: GateSubject, step: EnvironmentStep, facts: GateFacts, now: float
-) -> tuple[GateItem, ...]:
-    return tuple(_standing_item(subject, step, requirement, facts, now) for requirement in step.policy.requires)
+def _standing_items(subject: GateSubject, step: EnvironmentStep, facts: GateFacts) -> tuple[GateItem, ...]:
+    return tuple(_standing_item(subject, step, requirement, facts) for requirement in step.policy.requires)
 
 
 def _standing_item(
-    subject: GateSubject, step: EnvironmentStep, requirement: Requirement, facts: GateFacts, now: float
+    subject: GateSubject, step: EnvironmentStep, requirement: Requirement, facts: GateFacts
 ) -> GateItem:
     environment = requirement.environment or step.environment
     where = f"{requirement.component} in {environment}"

@@ -7,6 +7,7 @@ from model.resources.component_release import ComponentRelease
 from model.resources.declared import Declared
 from model.resources.deployment_pipeline import DeploymentPipeline
 from model.resources.environment import Environment
+from model.resources.freeze import Freeze
 from model.resources.kept import KEPT
 from model.resources.plane import BuildPlane, ClusterDataPlane, ClusterWorkflowPlane, DataPlane, WorkflowPlane
 from model.resources.project import Project
@@ -34,6 +35,7 @@ DECLARED: tuple[type[Declared], ...] = (
     BuildPlane,
     SecretReference,
     PromotionPolicy,
+    Freeze,
     Repository,
     *KEPT,
 )

@@ -2,13 +2,15 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from model.duration import Duration
 from model.resources.declared import AGE, TOWPATH, Column, Declared, Kind, Label, Status, StrictBlock, Word
-from model.resources.hooks import Hooks
+from model.resources.gates import Externals, Freezes, OverrideRoles, Requires, WindowRules, checked
 from model.resources.gitops import GitOpsRules
+from model.resources.hooks import Hooks
 from model.resources.strategy import StrategyRules
+from model.resources.verification import VerificationRules
 
 
 class Selector(StrictBlock):
@@ -20,33 +22,27 @@ class Selector(StrictBlock):
     pipeline: Word | None = None
 
 
-class Approvals(StrictBlock):
-    """How many people, of which roles; never one's own commit unless allowed.
+class Approvals(BaseModel):
+    """How many people, of which `roles` or `groups` or named as `people`; never one's own commit unless allowed.
 
     `expiresAfter`: how long one approval counts. `gateExpiresAfter`: when the wait itself ends.
     """
 
+    model_config = checked(
+        (
+            "!has(self.people) || !has(self.required) || has(self.roles) || has(self.groups) || "
+            "self.people.size() == 0 || self.required <= self.people.size()",
+            "required: more approvals than people who may give one",
+        ),
+    )
+
     required: Annotated[int, Field(ge=0, le=20)] | None = None
     roles: Annotated[list[Word], Field(max_length=20)] | None = None
+    groups: Annotated[list[Word], Field(max_length=20)] | None = None
+    people: Annotated[list[Word], Field(max_length=20)] | None = None
     allow_own_commit: bool | None = None
     expires_after: Duration | None = None
     gate_expires_after: Duration | None = None
-
-
-class HttpVerification(StrictBlock):
-    """A GET through the Service; see `model.policy.HttpCheck`."""
-
-    endpoint: Label | None = None
-    path: Annotated[str, Field(max_length=1024, pattern=r"^/[^\x00-\x20\x7f]*$")] | None = None
-    timeout: Duration | None = None
-    samples: Annotated[int, Field(ge=1, le=100)] | None = None
-    interval: Duration | None = None
-
-
-class VerificationRules(StrictBlock):
-    """The checks after a rollout; an empty list switches them off."""
-
-    http: Annotated[list[HttpVerification], Field(max_length=10)] | None = None
 
 
 class PromotionPolicySpec(StrictBlock):
@@ -54,6 +50,12 @@ class PromotionPolicySpec(StrictBlock):
 
     selector: Selector = Selector()
     approvals: Approvals | None = None
+    soak: Duration | None = None
+    windows: WindowRules | None = None
+    freezes: Freezes | None = None
+    override_roles: OverrideRoles | None = None
+    requires: Requires | None = None
+    external: Externals | None = None
     stability: Duration | None = None
     deadline: Duration | None = None
     verification: VerificationRules | None = None
