@@ -10,13 +10,16 @@ with workflow.unsafe.imports_passed_through():
     from activities.verification import Verification
     from model import ids
     from model.gitops import Writing
-    from model.rollout import RolloutRequest, RolloutResult
+    from model.lane import Answer
+    from model.rollout import Applied, RolloutRequest, RolloutResult
+    from model.steer import Standing, Steer
     from model.verdict import Verdict, worst
     from workflows import metrics
     from workflows.attributes import stage
     from workflows.cause import cause_of
     from workflows.effort import perform
     from workflows.hooks import Hooks
+    from workflows.progression import Progression
     from workflows.writeback import WriteBack
 
 
@@ -30,12 +33,28 @@ class Rollout:
         self._target = request.target
         self._lines: list[str] = []
         self._hooks = Hooks(request, self._show)
+        self._progression = Progression(request, self._show)
+        self._undecided = False
         self._writeback = WriteBack(request, self._show)
 
     @workflow.query
     def writing(self) -> Writing:
         """Which commits in a GitOps repository this rollout has made."""
         return self._writeback.writing
+
+    @workflow.query
+    def standing(self) -> Standing:
+        """How far it is, and what it waits for."""
+        return self._progression.standing(self._lines[-1].removeprefix("1. ") if self._lines else "it begins")
+
+    @workflow.update
+    def steer(self, steer: Steer) -> Answer:
+        """A person lets it proceed, or takes it back."""
+        return self._progression.steer(steer)
+
+    @steer.validator
+    def _validate_steer(self, steer: Steer) -> None:
+        self._progression.validate(steer)
 
     @workflow.run
     async def run(self, request: RolloutRequest) -> RolloutResult:
@@ -50,6 +69,8 @@ class Rollout:
                 verdict = await self._hooks.after() or verdict
             if verdict.passed:
                 return self._end("healthy", verdict)
+            if self._undecided and self._holds(request):
+                return self._end("inconclusive", verdict)
             await self._hooks.undo()
             if self._writeback.untouched:
                 return self._end("untouched", verdict)
@@ -57,7 +78,9 @@ class Rollout:
                 return self._end("failed", await self._taken_back(request, verdict))
             stage("rolling-back")
             self._show(f"**rolling back**: {verdict.reason}: {verdict.message}")
-            back = request.model_copy(update={"release": request.last_good, "fence": request.fence + 1})
+            back = request.model_copy(
+                update={"release": request.last_good, "fence": request.fence + 1, "going_back": True}
+            )
             returned = await self._bring_up(back)
             return self._end("rolled-back" if returned.passed else "stuck", verdict, returned)
         except asyncio.CancelledError:
@@ -77,13 +100,14 @@ class Rollout:
                     return wrong
             else:
                 found = None
-            applied = found or await perform(Cluster.apply, request, self._queue, release.name)
+            applied: Applied = found or await perform(Cluster.apply, request, self._queue, release.name)
             self._show("watch the rollout")
-            running = await perform(Cluster.watch, applied, self._queue, applied.name)
+            running = await self._watch(request, applied)
             self._show(f"rollout: **{running.health}** {running.reason}: {running.message}")
             if not running.passed:
                 return running
-            verified = await perform(Verification.verify, request, self._queue, release.name)
+            verified = await self._verify(request)
+            self._undecided = verified.health == "inconclusive"
             self._show(f"verification: **{verified.health}** {verified.reason}: {verified.message}")
             return verified if not verified.passed else worst((verified, running))
         except ActivityError as error:
@@ -99,6 +123,21 @@ class Rollout:
         """The verdict, once Git no longer asks for the release; with why where it still does."""
         wrong = await self._writeback.take_back(request)
         return verdict.model_copy(update={"message": f"{verdict.message} {wrong}"}) if wrong else verdict
+
+    async def _watch(self, request: RolloutRequest, applied: Applied) -> Verdict:
+        """To the end of the rollout; where it stops on the way, stop by stop."""
+        if applied.stops:
+            return await self._progression.run(request, applied, self._verify)
+        return await perform(Cluster.watch, applied, self._queue, applied.name)
+
+    async def _verify(self, request: RolloutRequest) -> Verdict:
+        """The verdict on the release where it stands (`request.service`)."""
+        return await perform(Verification.verify, request, self._queue, request.release.name)
+
+    def _holds(self, request: RolloutRequest) -> bool:
+        """Whether a release that came up, and of which nobody can tell, is left to a person's decision."""
+        holds = request.target.step.policy.on_inconclusive == "hold"
+        return holds and workflow.patched("inconclusive-is-held")
 
     def _end(self, result: str, verdict: Verdict, returned: Verdict | None = None) -> RolloutResult:
         stage(result)
