@@ -4,6 +4,7 @@ from typing import Literal
 
 from model.actor import AUTOMATION, Actor
 from model.component import Component
+from model.hook import Undoing
 from model.pipeline import EnvironmentStep
 from model.release import Release
 from model.value import State, Value
@@ -66,6 +67,7 @@ class LaneSettled(Value):
         "held",
         "refused",
         "inconclusive",
+        "untouched",
     ]
     reason: str = ""
     message: str = ""
@@ -134,7 +136,7 @@ class Revision(Value):
     `result` is a `RolloutResult`'s, or `deploying`, or `superseded` (an order that another one replaced before
     it began), or `unhealthy` (it was healthy, and an alarm said later that it no longer is). `restored` is the
     revision that a rollback went back to, `request` what asked for it, `accepted_by` who took an inconclusive
-    one as healthy.
+    one as healthy. `undoings` are the hooks that were done for it and have to be undone when it is gone back from.
     """
 
     number: int
@@ -149,6 +151,7 @@ class Revision(Value):
     restored: int = 0
     request: str = ""
     accepted_by: str = ""
+    undoings: tuple[Undoing, ...] = ()
 
 
 class Hold(Value):

@@ -7,11 +7,12 @@ revision that it restored, so going back once more goes further back, never to w
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from model.hook import Undoing
 from model.lane import LaneRequest, LaneState, Revision
 from model.release import Release
 from model.vigil import Alarm
 
-LEFT = frozenset({"rolled-back"})
+LEFT = frozenset({"rolled-back", "untouched"})
 NOT_BEGUN = frozenset({"superseded", "refused"})
 """Results of orders that were given and never begun; a rollout's own results are others."""
 NEVER_RAN = LEFT | NOT_BEGUN
@@ -107,6 +108,14 @@ def last_good(state: LaneState) -> Release | None:
     """The release of the newest revision to which one may go back."""
     newest = _newest(good(state))
     return newest.release if newest else None
+
+
+def undoings(state: LaneState, revision: Revision) -> tuple[Undoing, ...]:
+    """The hooks to undo on the way back that `revision` is: of all after the one that it restores, last first."""
+    if revision.kind != "rollback":
+        return ()
+    left = (entry for entry in reversed(state.history) if revision.restored < entry.number < revision.number)
+    return tuple(undoing for entry in left for undoing in reversed(entry.undoings))
 
 
 def _before(state: LaneState, number: int, release: Release) -> Revision | None:

@@ -87,8 +87,17 @@ def finish(
 
     `back_to` is the release that the rollout was told to go back to.
     """
-    closed = revision.model_copy(update={"result": result.result, "verdict": result.verdict, "finished_at": now})
+    closed = revision.model_copy(
+        update={
+            "result": result.result,
+            "verdict": result.verdict,
+            "finished_at": now,
+            "undoings": result.undoings,
+        }
+    )
     state.history = [closed if entry.number == closed.number else entry for entry in state.history]
+    if closed.kind == "rollback" and not result.not_undone and result.result != "stuck":
+        _forget_undoings(state, closed)
     state.deploying = 0
     if result.result == "healthy":
         state.current = closed.release
@@ -96,17 +105,30 @@ def finish(
         state.last_good = lane_back.last_good(state) if bad else closed.release
     elif result.result == "rolled-back":
         state.current = back_to or state.last_good
-    else:
+    elif result.result != "untouched":
         state.current = closed.release
     verdict = result.rollback_verdict or result.verdict
     failed_back = result.result == "stuck" or (closed.kind == "rollback" and result.result == "failed")
     if failed_back:
         reason = f"going back failed: {verdict.reason}: {verdict.message}"
         state.hold = Hold(actor=closed.actor, reason=reason, since=now)
+    elif result.not_undone:
+        reason = f"revision {closed.number}: not undone: {'; '.join(result.not_undone)}"
+        state.hold = Hold(actor=AUTOMATION, reason=reason[:1000], since=now)
     elif result.result == "inconclusive" and state.hold is None:
         reason = f"revision {closed.number} is inconclusive: {verdict.reason}: {verdict.message}"
         state.hold = Hold(actor=AUTOMATION, reason=reason, since=now, revision=closed.number)
     return closed
+
+
+def _forget_undoings(state: LaneState, closed: Revision) -> None:
+    """On the way back they were undone; going back once more has nothing left of them to undo."""
+    state.history = [
+        entry.model_copy(update={"undoings": ()})
+        if entry.undoings and closed.restored < entry.number < closed.number
+        else entry
+        for entry in state.history
+    ]
 
 
 def settle_undecided(state: LaneState, closed: Revision, request: LaneRequest | None) -> Notices:

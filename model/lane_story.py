@@ -40,6 +40,8 @@ def note_reason(revision: Revision, state: LaneState) -> tuple[Literal["Normal",
         return "Warning", "RolledBack", f"{release} did not float ({why}); back on {good}."
     if revision.result == "cancelled":
         return "Normal", "Preempted", f"{release} gave way to a person's order."
+    if revision.result == "untouched":
+        return "Warning", "NotDeployed", f"{release} was not applied ({why})."
     if revision.result == "stuck":
         return (
             "Warning",

@@ -197,7 +197,9 @@ def deployed(answer: LaneSettled) -> MemberPhase:
 
 
 def restored(answer: LaneSettled) -> MemberPhase:
-    """What a lane's answer to a compensation makes of a member."""
+    """What a lane's answer to a compensation makes of a member; where nothing ran before, it stays."""
+    if answer.reason == "NothingToGoBackTo":
+        return "left"
     return _RESTORED.get(answer.result, "restore-failed")
 
 

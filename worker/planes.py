@@ -45,11 +45,24 @@ from workflows.delivery import Delivery
 from workflows.lane import Lane
 from workflows.preview import Preview
 from workflows.promotion import Promotion
+from workflows.release_set import ReleaseSet
 from workflows.rollout import Rollout
+from workflows.set_rollback import SetRollback
 from workflows.teardown import Teardown
 
 Plane = Literal["control", "build", "data"]
-WORKFLOWS: Sequence[type] = (Delivery, Build, Promotion, Lane, Rollout, Teardown, ChangeDelivery, Preview)
+WORKFLOWS: Sequence[type] = (
+    Delivery,
+    Build,
+    Promotion,
+    Lane,
+    Rollout,
+    Teardown,
+    ChangeDelivery,
+    Preview,
+    ReleaseSet,
+    SetRollback,
+)
 GRACE = timedelta(seconds=5)
 ACTIVITIES_LIMIT = 2000
 HEARTBEATS = timedelta(seconds=3)

@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from model import ids, names
     from model.lane import RULES, Answer, LaneRequest, LaneSettled, LaneState, Order, Revision
     from model.lane_answers import Notices, hold_message
+    from model.lane_back import undoings
     from model.lane_orders import leave_out, refuse_order, take_order
     from model.lane_queue import cancel_all, give_up, settle, take_alarm, take_request
     from model.lane_rules import Work, begin, finish, gives_way, next_up, renewed, settle_undecided
@@ -196,6 +197,8 @@ class Lane:
                 # By time, not by revision: a lane that starts afresh must still outrank what it once wrote.
                 fence=int(workflow.time() * 1000),
                 last_good=last_good if revision.kind == "deploy" else None,
+                going_back=revision.kind == "rollback",
+                undo=undoings(self._state, revision),
             )
         )
         closed = finish(self._state, revision, result, workflow.time(), last_good)
