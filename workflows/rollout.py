@@ -100,7 +100,9 @@ class Rollout:
                     return wrong
             else:
                 found = None
-            applied: Applied = found or await perform(Cluster.apply, request, self._queue, release.name)
+            applied = found
+            if applied is None:
+                applied = await perform(Cluster.apply, request, self._queue, release.name)
             self._show("watch the rollout")
             running = await self._watch(request, applied)
             self._show(f"rollout: **{running.health}** {running.reason}: {running.message}")
