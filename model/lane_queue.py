@@ -84,13 +84,14 @@ def settle(state: LaneState, now: float) -> Notices:
 def overtake(state: LaneState, unpinned: set[str]) -> Notices:
     """Of these, which are pinned no longer, take off those that newer ones have overtaken meanwhile."""
     notices: Notices = []
-    for request in _queued(state):
-        later = (other.release for other in _queued(state) if other.release.sequence > request.release.sequence)
-        newer = next(later, None) if request.id in unpinned and request.actor.kind == "automation" else None
-        if newer is not None:
-            notices.append(
-                settled(request, "superseded", "NewerRelease", f"{newer.name} is newer and has come as far.")
-            )
+    queued = _queued(state)
+    for at, request in enumerate(queued):
+        sequence = request.release.sequence
+        later = [other.release for other in queued[at + 1 :] if other.release.sequence >= sequence]
+        later += [other.release for other in queued[:at] if other.release.sequence > sequence]
+        if later and request.id in unpinned and request.actor.kind == "automation":
+            message = f"{later[0].name} is newer and has come as far."
+            notices.append(settled(request, "superseded", "NewerRelease", message))
             _take_off(state, {request.id})
     return notices
 
