@@ -143,13 +143,13 @@ async def test_a_job_that_somebody_deletes_is_never_a_success_and_not_run_again(
 async def test_a_job_reaches_the_releases_dependencies_and_nothing_else(plane: Plane, jobs: Jobs) -> None:
     database = plane.ask(SERVES, component="api", endpoints=(Endpoint(name="http", port=80, target_port=8080),))
     assert (await plane.deploy(database)).passed
-    dependency = Dependency(component="api", endpoint="http", address_variable="API_URL")
-    calls = plane.ask(SERVES, dependencies=(dependency,))
-    reached = await run(jobs, ask(calls, 'wget -q -T 20 -O - "$API_URL"'))
-    assert (reached.result, reached.log) == ("succeeded", "fine"), reached
-    alone = plane.ask(SERVES)
-    address = f"http://api.{alone.target.namespace}.svc:80"
-    kept_out = await run(jobs, ask(alone, f"wget -q -T 3 -O - {address}"))
+    host = f"api.{database.target.namespace}.svc"
+    fetch = f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 10 {host} 80"
+    calls = plane.ask(SERVES, dependencies=(Dependency(component="api", endpoint="http", host_variable="API"),))
+    reached = await run(jobs, ask(calls, f'echo "$API"; {fetch}'))
+    assert reached.result == "succeeded", reached
+    assert (reached.log.splitlines()[0], reached.log.splitlines()[-1]) == (host, "fine")
+    kept_out = await run(jobs, ask(plane.ask(SERVES), fetch))
     assert kept_out.result == "failed"
 
 
