@@ -33,6 +33,9 @@ def take_request(state: LaneState, request: LaneRequest) -> Notices:
     if request.kind == "restore":
         return _take_restore(state, request)
     if request.kind == "deploy":
+        own = (other for other in state.candidates if other.promotion == request.promotion)
+        if any(other.pinned for other in own):
+            request = request.model_copy(update={"pinned": True})
         state.candidates = [other for other in state.candidates if other.promotion != request.promotion]
         if runs(state, request.release) and request.release.name not in state.bad:
             return [settled(request, "healthy", "AlreadyRunning", "It already runs here.", revision_of(state))]

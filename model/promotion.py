@@ -31,12 +31,15 @@ FINAL: frozenset[StepPhase] = frozenset(
 class PromotionRequest(Value):
     """What a Promotion is started with. `until` names the last environment wanted; empty means all.
 
-    `actor` is who wanted it: a person's promotion of an older release is not held back by a newer one.
+    `actor` is who wanted it: a person's promotion is not held back by a newer release that waits. With
+    `allow_older` it may go below what is good in an environment; `pinned`, newer releases do not supersede it.
     """
 
     release: Release
     until: str = ""
     actor: Actor = AUTOMATION
+    pinned: bool = False
+    allow_older: bool = False
 
 
 class StepState(Value):

@@ -196,7 +196,8 @@ class Promotion:
         return False
 
     async def _deploy(self, step: EnvironmentStep) -> None:
-        """Ask the lane, and stay until it has settled. A held lane is not an answer yet."""
+        """Ask the lane, and stay until it has settled. A held lane is not an answer yet, nor is what nobody can
+        tell: then it waits for a person."""
         request = self._request_id(step.environment, "deploy")
         await self._ask_lane(step, "deploy")
         if self._state.steps[step.environment].phase != "held":
@@ -208,8 +209,8 @@ class Promotion:
         while True:
             await workflow.wait_condition(lambda: request in self._state.settled)
             answer = self._state.settled.pop(request)
-            if answer.result == "held":
-                self._enter(step, "held", answer.reason, answer.message)
+            if answer.result in ("held", "inconclusive"):
+                self._enter(step, "held", answer.reason, answer.message, answer.revision)
                 continue
             break
         phases: dict[str, StepPhase] = {
@@ -232,6 +233,8 @@ class Promotion:
                 "release": self._state.request.release,
                 "actor": self._state.request.actor,
                 "promotion": workflow.info().workflow_id,
+                "pinned": self._state.request.pinned,
+                "allow_older": self._state.request.allow_older,
                 "traceparent": here(),
             }
         )
