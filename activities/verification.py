@@ -72,6 +72,8 @@ class Verification:
     async def verify(self, request: RolloutRequest) -> Verdict:
         """The worst verdict of the step's checks (Jobs excepted); errors and missing data are inconclusive.
 
+        One that is going back is asked through its endpoints alone.
+
         Nothing is asked before the Service leads to pods of this release and to no others. A release
         without endpoints that can be asked, or scaled to zero, is left to the rollout's own verdict:
         healthy, `NothingToProbe`. After the policy's `verification_seconds`, counted from the first try of
@@ -95,7 +97,9 @@ class Verification:
             *probes(workload, endpoints, policy.checks),
             *grpc_probes(endpoints, policy.grpc),
         ]
-        if workload.replicas == 0 or not (asked or policy.queries):
+        # On the way back only whether it serves is asked: what queries say is still of the release that failed.
+        queries = () if request.going_back else policy.queries
+        if workload.replicas == 0 or not (asked or queries):
             return Verdict(
                 health="healthy",
                 reason="NothingToProbe",
@@ -109,7 +113,7 @@ class Verification:
             await _together(
                 [
                     *(self._probe(request, probe, end) for probe in asked),
-                    *(self._query(request, check, end) for check in policy.queries),
+                    *(self._query(request, check, end) for check in queries),
                 ]
             )
         )
@@ -131,7 +135,7 @@ class Verification:
             InfrastructureFailure: there is no such Service (yet), or `AuthorityMissing`.
         """
         namespace = request.target.namespace
-        service = names.workload(request.target.component.key.name)
+        service = request.service or names.workload(request.target.component.key.name)
         host, port = await self._reach.address(namespace, service, probe.endpoint.port)
         authority = await self._authority(namespace, probe.check.tls) if probe.check.tls else ""
         return Place(host=host, port=port, name=f"{service}.{namespace}.svc", authority=authority)
@@ -151,7 +155,7 @@ class Verification:
 
     async def _await_endpoints(self, request: RolloutRequest) -> str:
         """Wait until every ready endpoint of the Service is a pod of this release; else say what is there."""
-        service = names.workload(request.target.component.key.name)
+        service = request.service or names.workload(request.target.component.key.name)
         slices: dict[str, Object] = {}
         synced = False
         problem = "its endpoints could not be read"

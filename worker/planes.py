@@ -33,6 +33,7 @@ from activities.source import Source
 from activities.standings import Standings
 from activities.timetable import Timetable
 from activities.verification import Verification
+from activities.watchkeeping import Watchkeeping
 from model import ids
 from model.failure import Failure
 from worker.failures import FailureInterceptor
@@ -49,6 +50,7 @@ from workflows.release_set import ReleaseSet
 from workflows.rollout import Rollout
 from workflows.set_rollback import SetRollback
 from workflows.teardown import Teardown
+from workflows.vigil import Vigil
 
 Plane = Literal["control", "build", "data"]
 WORKFLOWS: Sequence[type] = (
@@ -62,6 +64,7 @@ WORKFLOWS: Sequence[type] = (
     Preview,
     ReleaseSet,
     SetRollback,
+    Vigil,
 )
 GRACE = timedelta(seconds=5)
 ACTIVITIES_LIMIT = 2000
@@ -104,9 +107,11 @@ def build_worker(client: Client, settings: Settings, apiserver: ApiServer, regis
 def data_worker(client: Client, settings: Settings, apiserver: ApiServer) -> Worker:
     """A data plane's worker: applying, watching, verifying."""
     prometheus = Prometheus({DEFAULT: settings.prometheus, **settings.prometheus_servers})
+    verification = Verification(apiserver, prometheus=prometheus)
     instances = (
         Cluster(apiserver),
-        Verification(apiserver, prometheus=prometheus),
+        verification,
+        Watchkeeping(apiserver, verification, prometheus),
         Jobs(apiserver),
         PreviewNamespace(apiserver),
         Soaking(apiserver),

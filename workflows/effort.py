@@ -90,7 +90,9 @@ TABLE: dict[str, Effort] = {
     "gitops.holds": Effort(once=120, overall=1800, retry=PATIENT),
     "gitops.applied": Effort(once=3600 + 60, overall=2 * 3600, heartbeat=6),
     "gitops.found": Effort(once=15, overall=600),
-    "verification.verify": Effort(once=300, overall=900, heartbeat=6),
+    # All checks together have an hour at most; the verdict falls at their deadline, whichever try that is.
+    "verification.verify": Effort(once=3600 + 60, overall=2 * 3600, heartbeat=6),
+    "verification.look": Effort(once=90, overall=180, heartbeat=6),
 }
 
 

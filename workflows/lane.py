@@ -26,7 +26,9 @@ with workflow.unsafe.imports_passed_through():
     from model.lane_story import environment_note, note_reason, picture
     from model.mark import bad_message
     from model.note import Note
+    from model.release import Release
     from model.rollout import RolloutRequest, RolloutResult, Target
+    from model.steer import Paused
     from model.verdict import Verdict
     from model.vigil import Alarm, VigilRequest
     from workflows import metrics
@@ -72,6 +74,15 @@ class Lane:
             verdict = alarm.verdict
             message = f"Revision {alarm.revision}: {verdict.reason}: {verdict.message} The lane is held: it stays."
             self._tell("Warning", "AlarmWhileHeld", message)
+
+    @workflow.signal
+    def paused(self, told: Paused) -> None:
+        """The deployment under way waits at a stop, or goes on."""
+        if told.revision == self._state.deploying:
+            self._state.pause = told.pause
+            if told.pause is not None:
+                self._tell("Normal", told.pause.reason, told.pause.message)
+            self._show()
 
     @workflow.signal
     def retire(self) -> None:
@@ -201,6 +212,7 @@ class Lane:
                 undo=undoings(self._state, revision),
             )
         )
+        self._state.pause = None
         closed = finish(self._state, revision, result, workflow.time(), last_good)
         self._pending += settle_undecided(self._state, closed, work if isinstance(work, LaneRequest) else None)
         self._tell_revision(closed)
@@ -213,7 +225,7 @@ class Lane:
         if isinstance(work, LaneRequest):
             self._answer(work, target, closed, result)
         self._settle()
-        await self._keep_vigil(target, closed)
+        await self._keep_vigil(target, closed, last_good)
 
     def _answer(self, work: LaneRequest, target: Target, closed: Revision, result: RolloutResult) -> None:
         verdict = result.verdict
@@ -231,7 +243,7 @@ class Lane:
         )
         self._pending.append((work.promotion, settled))
 
-    async def _keep_vigil(self, target: Target, closed: Revision) -> None:
+    async def _keep_vigil(self, target: Target, closed: Revision, last_good: Release | None) -> None:
         """Have what was deployed watched on, where the policy says so. A way back is not: it is the end."""
         policy, environment = target.step.policy, target.step.environment
         if closed.kind != "deploy" or closed.result != "healthy" or not policy.watch_seconds:
@@ -245,6 +257,8 @@ class Lane:
             interval_seconds=policy.watch_interval_seconds,
             seconds=policy.watch_seconds,
             lane=workflow.info().workflow_id,
+            last_good=last_good,
+            fence=int(closed.started_at * 1000),
         )
         try:
             await workflow.start_child_workflow(

@@ -7,7 +7,6 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.cluster import Cluster
-    from activities.verification import Verification
     from model import ids
     from model.gitops import Writing
     from model.lane import Answer
@@ -20,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.effort import perform
     from workflows.hooks import Hooks
     from workflows.progression import Progression
+    from workflows.verifying import verify
     from workflows.writeback import WriteBack
 
 
@@ -134,7 +134,7 @@ class Rollout:
 
     async def _verify(self, request: RolloutRequest) -> Verdict:
         """The verdict on the release where it stands (`request.service`)."""
-        return await perform(Verification.verify, request, self._queue, request.release.name)
+        return await verify(request)
 
     def _holds(self, request: RolloutRequest) -> bool:
         """Whether a release that came up, and of which nobody can tell, is left to a person's decision."""
