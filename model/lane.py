@@ -7,6 +7,7 @@ from model.component import Component
 from model.hook import Undoing
 from model.pipeline import EnvironmentStep
 from model.release import Release
+from model.steer import Pause
 from model.value import State, Value
 from model.verdict import Verdict
 from model.vigil import Alarm
@@ -171,7 +172,7 @@ class LaneState(State):
     is at or below it, since the lane went back from there (`floor_reason`). `rules`: the generation of the
     rules in `lane_rules` that this run decides by. `bad`: releases marked so, and why. `undecided`: the
     request whose release runs inconclusively. `vigil`: who watches what runs. `forgotten`: revisions up to
-    this one are no longer kept.
+    this one are no longer kept. `pause`: what the revision under way waits for.
     """
 
     component: Component | None = None
@@ -194,3 +195,4 @@ class LaneState(State):
     vigil: str = ""
     forgotten: int = 0
     floor_reason: str = ""
+    pause: Pause | None = None

@@ -55,6 +55,9 @@ def picture(state: LaneState) -> list[str]:
     """The lane as markdown lines: what runs, who waits, the newest revisions first."""
     current = state.current
     lines = [f"runs: `{current.name}` `{current.image.digest[:19]}`" if current else "runs: nothing yet", ""]
+    if state.pause:
+        where = f"stop {state.pause.stop} of {state.pause.stops} ({state.pause.weight} %)"
+        lines.append(f"- waits at {where}: {cell(state.pause.reason)}: {cell(state.pause.message)}")
     lines += [f"- waits at the gate: `{request.release.name}`" for request in state.candidates]
     lines += [f"- waits to be deployed: `{request.release.name}`" for request in state.waiting]
     lines += ["", "| revision | release | commit | by | result | why |", "| --- | --- | --- | --- | --- | --- |"]
@@ -79,7 +82,7 @@ def _running_revision(state: LaneState) -> int:
 
 def _health(state: LaneState) -> str:
     if state.deploying:
-        return "Progressing"
+        return "Waiting" if state.pause else "Progressing"
     if state.current is None:
         return "Unknown"
     return "Healthy" if state.current == state.last_good else "Degraded"

@@ -36,6 +36,13 @@ class Pause(Value):
     until: float = 0
 
 
+class Paused(Value):
+    """What a rollout tells its lane: that it waits (why), or that it goes on (None)."""
+
+    revision: int
+    pause: Pause | None = None
+
+
 class Standing(Value):
     """How far a rollout is: in words, and what it waits for (None: it does not wait)."""
 

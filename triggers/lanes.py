@@ -4,6 +4,7 @@ from model import ids
 from model.failure import Conflict, NotFound
 from model.key import ComponentKey
 from model.lane import Answer, LaneRequest, LaneState, Order
+from model.steer import Steer
 from triggers.runs import Runs
 from triggers.views import LaneView, WaitingRelease
 from triggers.webhooks.receiver import Link
@@ -39,6 +40,7 @@ class Lanes:
             at_gate=tuple(_waiting(request) for request in state.candidates),
             waiting=tuple(_waiting(request) for request in state.waiting),
             history=tuple(state.history),
+            pause=state.pause,
         )
 
     def workflow(self, component: ComponentKey, environment: str) -> str:
@@ -59,6 +61,24 @@ class Lanes:
         if not answer.accepted:
             raise Conflict(answer.reason, answer.message)
         return answer
+
+    async def steer(self, component: ComponentKey, environment: str, steer: Steer) -> tuple[Answer, str]:
+        """Steer the deployment that is under way in a lane; the answer, and the workflow that gave it.
+
+        Raises:
+            NotFound: `LaneNotFound`, `NothingDeploying`.
+            Conflict: the deployment refuses it, with its reason.
+        """
+        lane = await self.get(component, environment)
+        # Sent twice, it may have ended meanwhile: the newest revision is asked then.
+        revision = lane.deploying or max((entry.number for entry in lane.history), default=0)
+        workflow = ids.rollout(component, environment, revision)
+        try:
+            return await self._runs.update(workflow, "steer", steer, steer.id, Answer), workflow
+        except NotFound:
+            raise NotFound(
+                "NothingDeploying", f"Nothing is being deployed to {environment!r} for {component}."
+            ) from None
 
     def _absent(self, component: ComponentKey, environment: str) -> NotFound:
         return NotFound("LaneNotFound", f"{component} was never deployed to {environment!r}.")

@@ -1,6 +1,9 @@
 """How far the newest change of a component has come: one word for scripts, one sentence for people."""
 
+from collections.abc import Sequence
+
 from model.key import ComponentKey
+from model.note import EnvironmentNote
 from model.promotion import StepState
 from triggers.views import BuildView, Progress, PromotionView
 
@@ -33,6 +36,22 @@ def progress(
         reason="NothingYet",
         message="Nothing has been built yet.",
         next=f"Push to its branch, or: towpath trigger {component}",
+    )
+
+
+def paused(component: ComponentKey, found: Progress, environments: Sequence[EnvironmentNote]) -> Progress:
+    """The same, but waiting where the deployment that moves waits for a person or for time."""
+    note = next((each for each in environments if each.name == found.environment), None)
+    if found.state != "moving" or note is None or note.health != "Waiting":
+        return found
+    where = f"{component} -e {note.name}"
+    return Progress(
+        # What goes on by itself after a while still moves.
+        state="moving" if note.reason == "PausedForTime" else "waiting",
+        reason=note.reason,
+        message=f"{note.name}: {note.message}",
+        next=f"towpath proceed {where}, or towpath abort {where}",
+        environment=note.name,
     )
 
 

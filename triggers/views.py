@@ -7,6 +7,7 @@ from model.lane import Hold, Revision
 from model.note import BuildNote, EnvironmentNote
 from model.promotion import StepState
 from model.release import Release
+from model.steer import Pause
 from model.value import Value
 
 
@@ -81,7 +82,8 @@ class WaitingRelease(Value):
 
 
 class LaneView(Value):
-    """One component in one environment. `revision` is the number of what runs, `deploying` of what comes."""
+    """One component in one environment. `revision` is the number of what runs, `deploying` of what comes, and
+    `pause` what that waits for."""
 
     environment: str
     workflow: str
@@ -94,6 +96,7 @@ class LaneView(Value):
     at_gate: tuple[WaitingRelease, ...] = ()
     waiting: tuple[WaitingRelease, ...] = ()
     history: tuple[Revision, ...] = ()
+    pause: Pause | None = None
 
 
 class Progress(Value):

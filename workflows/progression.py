@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from model.manifests import bundle
     from model.manifests.rollout import beside_name
     from model.rollout import Applied, RolloutRequest
-    from model.steer import IDS_KEPT, Pause, Standing, Steer, refusal
+    from model.steer import IDS_KEPT, Pause, Paused, Standing, Steer, refusal
     from model.strategy import CanaryStep
     from model.verdict import Verdict
 
@@ -121,7 +121,11 @@ class Progression:
     ) -> Verdict:
         """What happens at a stop: time passes, the release is verified where it stands, people have their say."""
         where = Pause(
-            stop=number + 1, stops=stops, weight=step.weight, reason="PausedForTime", message="Time is to pass."
+            stop=number + 1,
+            stops=stops,
+            weight=step.weight,
+            reason="PausedForTime",
+            message=f"For {step.pause_seconds:g} s.",
         )
         if step.pause_seconds:
             until = workflow.time() + step.pause_seconds
@@ -156,6 +160,7 @@ class Progression:
         self._pause, self._proceeded = pause, False
         where = f"stop {pause.stop} of {pause.stops} ({pause.weight} %)"
         self._show(f"waits at {where}: {pause.reason}: {pause.message}")
+        await self._tell(pause)
         try:
             await workflow.wait_condition(lambda: self._proceeded, timeout=timedelta(seconds=seconds))
             return True
@@ -163,6 +168,18 @@ class Progression:
             return False
         finally:
             self._pause = None
+            await self._tell(None)
+
+    async def _tell(self, pause: Pause | None) -> None:
+        """Let the lane know, which shows it to people."""
+        lane = workflow.info().parent
+        if lane is None:
+            return
+        told = Paused(revision=self._request.revision, pause=pause)
+        try:
+            await workflow.get_external_workflow_handle(lane.workflow_id).signal("paused", told)
+        except ApplicationError as error:
+            workflow.logger.info("%s has ended already: %s", lane.workflow_id, error.message)
 
     def _beside(self, request: RolloutRequest) -> RolloutRequest:
         """The request by which the release is verified before it has taken over."""

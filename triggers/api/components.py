@@ -11,7 +11,7 @@ from model.key import ComponentKey
 from model.release import Release
 from triggers.api.access import Key, Named, RequestId, Steerer, Use, reader
 from triggers.components import component_view
-from triggers.progress import progress, progress_of_commit
+from triggers.progress import paused, progress, progress_of_commit
 from triggers.views import Accepted, BuildView, ComponentDetail, ComponentView
 from triggers.watch import applied_push
 
@@ -48,6 +48,7 @@ async def get_component(
         far = progress_of_commit(named.key, commit, own, its)
     else:
         far = progress(named.key, named.problem or _unbuildable(view, builds), builds, promotions)
+    far = paused(named.key, far, view.environments)
     return ComponentDetail(
         **dict(view),
         progress=far,

@@ -5,6 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from model.key import ComponentKey
 from model.lane import Order
+from model.steer import Steer
 from triggers.api.access import Environment, Key, RequestId, Steerer, Use, reader
 from triggers.api.components import release_named
 from triggers.views import Accepted, LaneView
@@ -76,6 +77,37 @@ async def resume(
     """Let automation go on."""
     return await _give(
         use, component, environment, Order(id=request, kind="resume", actor=actor, reason=body.reason)
+    )
+
+
+@router.post("/proceed", status_code=202)
+async def proceed(
+    use: Use, component: Key, environment: Environment, actor: Steerer, request: RequestId, body: ReasonBody
+) -> Accepted:
+    """Let the release that waits at a stop of its canary or blue-green deployment go on."""
+    return await _steer(
+        use, component, environment, Steer(id=request, kind="proceed", actor=actor, reason=body.reason)
+    )
+
+
+@router.post("/abort", status_code=202)
+async def abort(
+    use: Use, component: Key, environment: Environment, actor: Steerer, request: RequestId, body: ReasonBody
+) -> Accepted:
+    """Take the release that is on its way back; what ran before takes all the traffic."""
+    return await _steer(
+        use, component, environment, Steer(id=request, kind="abort", actor=actor, reason=body.reason)
+    )
+
+
+async def _steer(use: Use, component: ComponentKey, environment: str, steer: Steer) -> Accepted:
+    answer, workflow = await use.lanes.steer(component, environment, steer)
+    return Accepted(
+        reason=answer.reason,
+        message=answer.message,
+        workflow=workflow,
+        url=use.link(workflow),
+        duplicate=answer.reason == "AlreadyAccepted",
     )
 
 

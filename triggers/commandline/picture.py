@@ -35,6 +35,12 @@ def waiting_lines(view: ComponentView) -> list[str]:
                 f"{_name(view)}: {note.name}: held ({printable(note.held)}); "
                 f"towpath resume {_name(view)} -e {note.name}"
             )
+        if note.health == "Waiting":
+            where = f"{_name(view)} -e {note.name}"
+            lines.append(
+                f"{_name(view)}: {note.name}: {note.reason}: {printable(note.message)} "
+                f"towpath proceed {where}, or towpath abort {where}"
+            )
         if note.waiting_release:
             why = printable(note.waiting_reason) or f"{note.waiting_release} waits at its gate."
             lines.append(f"{_name(view)}: {note.name}: {why} towpath approve {_name(view)} -e {note.name}")
