@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from model import declared_workload, workload_file
+from model import declared_workload, scraping, workload_file
 from model.component import BuildPlan, Component
 from model.failure import UserFailure
 from model.key import ComponentKey
@@ -119,6 +119,7 @@ def _choreo(obj: ChoreoComponent) -> Component:
                 }.values()
             ),
             health_path=_health_path(obj.metadata),
+            metrics=scraping.metrics(obj.metadata.annotations),
             schedule=_schedule(spec.schedule, "spec.schedule"),
             **size,
         ),
@@ -134,6 +135,7 @@ def _openchoreo(obj: OpenChoreoComponent) -> Component:
     workload = Workload(
         kind=_kind(spec.component_type.name if spec.component_type else "deployment/service"),
         health_path=_health_path(obj.metadata),
+        metrics=scraping.metrics(obj.metadata.annotations),
         **_settings(parameters),
     )
     if "port" in parameters:

@@ -37,7 +37,9 @@ def release_name(component: ComponentKey, commit: str, image: Image, workload: W
     is another one. At most 63 characters, valid as a Kubernetes name and label.
     """
     content = json.dumps(
-        [commit, image.reference, workload.model_dump(mode="json")], sort_keys=True, separators=(",", ":")
+        [commit, image.reference, workload.model_dump(mode="json", exclude_none=True)],
+        sort_keys=True,
+        separators=(",", ":"),
     )
     identity = hashlib.sha256(content.encode()).hexdigest()[:8]
     return f"{component.name[:45]}-{commit[:7]}-{identity}"

@@ -54,11 +54,18 @@ class Dependency(Value):
     port_variable: str = ""
 
 
+class Metrics(Value):
+    """Where the process tells Prometheus of itself: a container's port (0: the first endpoint's) and a path."""
+
+    port: int = Field(default=0, ge=0, le=65535)
+    path: str = "/metrics"
+
+
 class Workload(Value):
     """Everything about running a release that does not differ between environments.
 
     `health_path` empty means the default rule of verification: `/healthz`, and where that is 404, `/`.
-    CPU and memory are Kubernetes quantities.
+    CPU and memory are Kubernetes quantities. With `metrics` the pods ask to be scraped.
     """
 
     kind: Literal["service", "web-application", "worker", "scheduled-task"] = "service"
@@ -75,3 +82,4 @@ class Workload(Value):
     memory_request: str = "64Mi"
     memory_limit: str = "256Mi"
     schedule: str = ""
+    metrics: Metrics | None = None

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from model import labels, names
+from model import labels, names, scraping
 from model.connection import Connection
 from model.manifests.configuration import mounts, volumes
 from model.manifests.environment import environment
@@ -33,7 +33,10 @@ def pod_template(
     template: dict[str, Any] = {
         "metadata": {
             "labels": {**component_labels(request.target), labels.RELEASE: request.release.name},
-            "annotations": {labels.COMMIT: request.release.commit.id},
+            "annotations": {
+                labels.COMMIT: request.release.commit.id,
+                **scraping.annotations(request.release.workload.metrics, endpoints),
+            },
         },
         "spec": {
             "serviceAccountName": names.workload(request.target.component.key.name),
