@@ -25,7 +25,7 @@ from model.key import ComponentKey
 from triggers.signing import Signer, refuse_to_act
 from workflows.attributes import COMPONENT
 
-Kind = Literal["Build", "Promotion", "Teardown"]
+Kind = Literal["Build", "Lane", "Promotion", "Teardown", "Preview"]
 M = TypeVar("M", bound=BaseModel)
 REQUEST_MEMO = "request"
 
@@ -91,7 +91,7 @@ class Runs(Protocol):
         ...
 
     async def lanes(self) -> set[ComponentKey]:
-        """The components for which lanes run."""
+        """The components for which lanes or previews run."""
         ...
 
 
@@ -154,6 +154,9 @@ class TemporalRuns:
     async def find(self, kind: Kind, component: ComponentKey, limit: int) -> list[Run]:
         """As the Protocol says. SQL visibility stores sort by close time, running ones first."""
         query = f'WorkflowType = "{kind}" AND {COMPONENT.name} = "{component}"'
+        if kind == "Build":
+            # What is built for a preview says nothing about the component's own branch.
+            query += ' AND WorkflowId STARTS_WITH "build/"'
         found: dict[str, Run] = {}
         try:
             # Several runs of one id are one line, its latest; twice the limit leaves room for them.
@@ -212,13 +215,13 @@ class TemporalRuns:
         """As the Protocol says."""
         found: set[ComponentKey] = set()
         try:
-            query = 'WorkflowType = "Lane" AND ExecutionStatus = "Running"'
+            query = 'WorkflowType IN ("Lane", "Preview") AND ExecutionStatus = "Running"'
             async for execution in self._client.list_workflows(query, rpc_timeout=self._limit):
                 component = execution.typed_search_attributes.get(COMPONENT)
                 if component:
                     found.add(ComponentKey.parse(component))
         except (RPCError, RuntimeError) as error:
-            raise _failure(error, "the list of lanes") from error
+            raise _failure(error, "the list of lanes and previews") from error
         return found
 
 

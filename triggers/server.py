@@ -2,7 +2,7 @@
 
 The composition root calls
 
-    create(settings, client, apiserver, secrets, releases, logs, tokens, convert, signer) -> FastAPI
+    create(settings, client, apiserver, secrets, releases, marks, logs, tokens, convert, signer) -> FastAPI
 
 and serves the result with uvicorn; the application's lifespan follows the API server and starts Deliveries
 for what is applied.
@@ -12,6 +12,7 @@ for what is applied.
 - `apiserver`: an `activities.apiserver.ApiServer`
 - `secrets`: a `triggers.declared.SecretReader`
 - `releases`: an `activities.resources.Resources`
+- `marks`: an `activities.marks.Marks`
 - `logs`: a `triggers.api.access.Logs`
 - `convert`: reads a Component's object of either group, raising UserFailure
 - `signer`: signs what people are allowed to tell workflows
@@ -38,14 +39,18 @@ from model.failure import Failure
 from triggers.api import builds as builds_api
 from triggers.api import components as components_api
 from triggers.api import lanes as lanes_api
+from triggers.api import previews as previews_api
 from triggers.api import promotions as promotions_api
-from triggers.api.access import Logs, Releases, Services
+from triggers.api import releases as releases_api
+from triggers.api import revisions as revisions_api
+from triggers.api.access import Logs, Marks, Releases, Services
 from triggers.body import BodyReader
 from triggers.builds import Builds
 from triggers.capped import CappedBodies
 from triggers.declared import Declared, SecretReader
 from triggers.lanes import Lanes
 from triggers.metrics import CONTENT_TYPE, Metrics
+from triggers.previews import Previews
 from triggers.problem import Problem, of_failure
 from triggers.promotions import Promotions
 from triggers.removal import RemovalWatch
@@ -105,6 +110,7 @@ def create(
     apiserver: Watching,
     secrets: SecretReader,
     releases: Releases,
+    marks: Marks,
     logs: Logs,
     tokens: Tokens,
     convert: Callable[[Object], Component],
@@ -117,6 +123,7 @@ def create(
         runs=TemporalRuns(client, signer, settings.temporal_seconds),
         declared=Declared(apiserver, secrets, convert),
         releases=releases,
+        marks=marks,
         logs=logs,
         tokens=tokens,
     )
@@ -128,6 +135,7 @@ def application(
     runs: Runs,
     declared: Declared,
     releases: Releases,
+    marks: Marks,
     logs: Logs,
     tokens: Tokens,
     clock: Clock = time.time,
@@ -169,7 +177,9 @@ def application(
         builds=Builds(runs, link),
         promotions=Promotions(runs, link),
         lanes=Lanes(runs, link),
+        previews=Previews(runs, starter, link),
         releases=releases,
+        marks=marks,
         logs=logs,
         sequence=sequence,
         clock=clock,
@@ -181,7 +191,7 @@ def application(
             provider, settings.webhook_secrets, declared, starter, webhook_bodies, sequence, metrics, link
         )
         app.router.routes.append(Route(f"/webhooks/{provider.name}", receiver.receive, methods=["POST"]))
-    for module in (components_api, builds_api, promotions_api, lanes_api):
+    for module in (components_api, builds_api, promotions_api, lanes_api, previews_api):
         app.include_router(module.router, prefix=API)
     _add_health(app, declared, metrics)
     _add_problems(app)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from model.actor import Actor
 from model.lane import Hold, Revision
+from model.mark import Mark
 from model.note import BuildNote, EnvironmentNote
 from model.promotion import StepState
 from model.release import Release
@@ -73,17 +74,24 @@ class PromotionView(Value):
 
 
 class WaitingRelease(Value):
-    """A release before a lane: at its gate, or in its queue."""
+    """A release before a lane: at its gate, or in its queue. A `pinned` one stays when newer ones come."""
 
     release: str
     digest: str
     commit: str
     promotion: str
+    pinned: bool = False
+
+
+class ReleaseView(Release):
+    """A release, and what people have said of it."""
+
+    mark: Mark | None = None
 
 
 class LaneView(Value):
     """One component in one environment. `revision` is the number of what runs, `deploying` of what comes, and
-    `pause` what that waits for."""
+    `pause` what that waits for. The history leaves out revisions up to `forgotten`, which are no longer kept."""
 
     environment: str
     workflow: str
@@ -96,7 +104,31 @@ class LaneView(Value):
     at_gate: tuple[WaitingRelease, ...] = ()
     waiting: tuple[WaitingRelease, ...] = ()
     history: tuple[Revision, ...] = ()
+    forgotten: int = 0
     pause: Pause | None = None
+
+
+class PreviewView(Value):
+    """A component as a change request would make it. Times are seconds since the epoch; `expires_at` is 0 for one
+    that has ended. `environment` is its name where others have an environment's."""
+
+    component: str
+    change: str
+    environment: str
+    workflow: str
+    url: str = ""
+    open: bool
+    phase: str
+    reason: str = ""
+    message: str = ""
+    branch: str = ""
+    title: str = ""
+    commit: str = ""
+    subject: str = ""
+    address: str = ""
+    namespace: str = ""
+    opened_at: float = 0
+    expires_at: float = 0
 
 
 class Progress(Value):

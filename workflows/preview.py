@@ -167,7 +167,7 @@ class Preview:
         finally:
             if not work.done():
                 work.cancel()
-                await asyncio.wait([work])
+                await workflow.wait([work])
         if not work.cancelled():
             work.result()
         elif not overtaken():

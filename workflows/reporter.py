@@ -41,7 +41,7 @@ class Reporter:
     async def finish(self) -> None:
         """Wait until everything has been said."""
         if self._running is not None:
-            await asyncio.wait([self._running])
+            await workflow.wait([self._running])
 
     async def _run(self) -> None:
         while self._next is not None:

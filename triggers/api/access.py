@@ -9,10 +9,12 @@ from fastapi import Depends, Header, Path, Request
 
 from model.actor import Actor
 from model.key import ComponentKey
+from model.mark import Mark
 from model.release import Release
 from triggers.builds import Builds
 from triggers.declared import Declared, DeclaredComponent
 from triggers.lanes import Lanes
+from triggers.previews import Previews
 from triggers.problem import Problem
 from triggers.promotions import Promotions
 from triggers.sequence import Clock, Sequence
@@ -33,6 +35,22 @@ class Releases(Protocol):
 
     async def releases(self, key: ComponentKey) -> list[Release]:
         """All that are kept."""
+        ...
+
+
+class Marks(Protocol):
+    """The part of `activities.marks.Marks` that the API uses."""
+
+    async def of(self, release: Release) -> Mark | None:
+        """What was said of a release."""
+        ...
+
+    async def all(self, component: ComponentKey) -> dict[str, Mark]:
+        """The marks on a component's releases, by their names."""
+        ...
+
+    async def put(self, release: Release, word: Mark) -> None:
+        """Keep a mark. Raises NotFound."""
         ...
 
 
@@ -62,7 +80,9 @@ class Services:
     builds: Builds
     promotions: Promotions
     lanes: Lanes
+    previews: Previews
     releases: Releases
+    marks: Marks
     logs: Logs
     sequence: Sequence
     clock: Clock

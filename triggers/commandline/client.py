@@ -15,7 +15,15 @@ from model.lane import Revision
 from model.release import Release
 from triggers.api.builds import COMPLETE_HEADER, OFFSET_HEADER
 from triggers.commandline.application import Exit, Trouble
-from triggers.views import Accepted, BuildView, ComponentDetail, ComponentView, LaneView, PromotionView
+from triggers.views import (
+    Accepted,
+    BuildView,
+    ComponentDetail,
+    ComponentView,
+    LaneView,
+    PreviewView,
+    PromotionView,
+)
 
 TIMEOUT_SECONDS = 30.0
 T = TypeVar("T")
@@ -109,6 +117,25 @@ class Api:
     def history(self, key: ComponentKey, environment: str) -> tuple[Revision, ...]:
         """A lane's revisions, oldest first."""
         return self.lane(key, environment).history
+
+    def previews(self, key: ComponentKey) -> list[PreviewView]:
+        """The component's previews, the newest first."""
+        return TypeAdapter(list[PreviewView]).validate_python(self._get(f"{_path(key)}/previews"))
+
+    def preview(self, key: ComponentKey, change: str) -> PreviewView:
+        """One preview."""
+        return PreviewView.model_validate(self._get(f"{_path(key)}/previews/{change}"))
+
+    def preview_log(self, key: ComponentKey, change: str) -> Iterator[str]:
+        """The log of its last build that has ended."""
+        offset = 0
+        while True:
+            path = f"{_path(key)}/previews/{change}/log"
+            response = self._send("GET", path, params={"offset": str(offset)})
+            if not response.content:
+                return
+            yield response.content.decode(errors="replace")
+            offset = int(response.headers[OFFSET_HEADER])
 
     def steer(
         self, key: ComponentKey, what: str, body: Mapping[str, object] | None = None, request: str = ""
