@@ -191,7 +191,8 @@ def application(
             provider, settings.webhook_secrets, declared, starter, webhook_bodies, sequence, metrics, link
         )
         app.router.routes.append(Route(f"/webhooks/{provider.name}", receiver.receive, methods=["POST"]))
-    for module in (components_api, builds_api, promotions_api, lanes_api, previews_api):
+    moving = (promotions_api, lanes_api, revisions_api)
+    for module in (components_api, builds_api, releases_api, *moving, previews_api):
         app.include_router(module.router, prefix=API)
     _add_health(app, declared, metrics)
     _add_problems(app)

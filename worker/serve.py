@@ -7,6 +7,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from activities.apiserver import ApiServer
+from activities.marks import Marks
 from activities.registry import Registry
 from activities.resources import Resources
 from activities.secrets import Secrets
@@ -44,6 +45,7 @@ async def application(settings: Settings) -> FastAPI:
         apiserver=apiserver,
         secrets=Secrets(apiserver),
         releases=Resources(apiserver),
+        marks=Marks(apiserver),
         logs=KeptLogs(Registry(settings.registry, insecure=settings.registry_insecure)),
         tokens=Tokens(settings.tokens),
         convert=component,

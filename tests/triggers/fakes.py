@@ -14,6 +14,7 @@ from model.component import Component
 from model.failure import Conflict, InfrastructureFailure, NotFound, UserFailure
 from model.image import Image
 from model.key import ComponentKey
+from model.mark import Mark
 from model.push import Push
 from model.release import Release
 from model.source import SourceLocation
@@ -190,6 +191,22 @@ class FakeReleases:
 
     async def releases(self, key: ComponentKey) -> list[Release]:
         return list(self.kept.values())
+
+
+class FakeMarks:
+    """Marks by the release's name."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Mark] = {}
+
+    async def of(self, release: Release) -> Mark | None:
+        return self.kept.get(release.name)
+
+    async def all(self, component: ComponentKey) -> dict[str, Mark]:
+        return self.kept
+
+    async def put(self, release: Release, word: Mark) -> None:
+        self.kept[release.name] = word
 
 
 class FakeLogs:

@@ -19,6 +19,7 @@ from tests.triggers.fakes import (
     URL,
     FakeApiServer,
     FakeLogs,
+    FakeMarks,
     FakeReleases,
     FakeRuns,
     FakeSecrets,
@@ -50,6 +51,7 @@ class Parts:
     runs: FakeRuns = field(default_factory=FakeRuns)
     secrets: FakeSecrets = field(default_factory=FakeSecrets)
     releases: FakeReleases = field(default_factory=FakeReleases)
+    marks: FakeMarks = field(default_factory=FakeMarks)
     logs: FakeLogs = field(default_factory=FakeLogs)
     settings: ServerSettings = SETTINGS
 
@@ -73,6 +75,7 @@ def build(parts: Parts, folder: Path, starter: Starter | None = None) -> FastAPI
         runs=parts.runs,
         declared=Declared(parts.apiserver, parts.secrets, convert),
         releases=parts.releases,
+        marks=parts.marks,
         logs=parts.logs,
         tokens=Tokens(tokens_file(folder)),
         clock=lambda: 1_700_000_000.0,

@@ -8,11 +8,12 @@ from fastapi import APIRouter, Depends, Query
 from model import ids
 from model.failure import Conflict, NotFound
 from model.key import ComponentKey
+from model.mark import bad_message
 from model.release import Release
 from triggers.api.access import Key, Named, RequestId, Steerer, Use, reader
 from triggers.components import component_view
 from triggers.progress import paused, progress, progress_of_commit
-from triggers.views import Accepted, BuildView, ComponentDetail, ComponentView
+from triggers.views import Accepted, BuildView, ComponentDetail, ComponentView, ReleaseView
 from triggers.watch import applied_push
 
 LOOKED_AT = 10
@@ -77,10 +78,11 @@ async def trigger(use: Use, named: Named, actor: Steerer, request: RequestId) ->
 
 
 @router.get("/components/{namespace}/{name}/releases")
-async def list_releases(use: Use, component: Key) -> list[Release]:
-    """All releases that are kept, newest first."""
-    found = await use.releases.releases(component)
-    return sorted(found, key=lambda release: release.sequence, reverse=True)
+async def list_releases(use: Use, component: Key) -> list[ReleaseView]:
+    """All releases that are kept, newest first, with what people have said of them."""
+    found, marks = await asyncio.gather(use.releases.releases(component), use.marks.all(component))
+    newest = sorted(found, key=lambda release: release.sequence, reverse=True)
+    return [ReleaseView(**dict(release), mark=marks.get(release.name)) for release in newest]
 
 
 async def release_named(use: Use, component: ComponentKey, name: str) -> Release:
@@ -105,6 +107,17 @@ async def release_named(use: Use, component: ComponentKey, name: str) -> Release
     if not matching:
         raise NotFound("ReleaseNotFound", f"{component} has no release {name}; `towpath releases {component}`.")
     return matching[0]
+
+
+async def require_unmarked(use: Use, release: Release) -> None:
+    """See to it that nobody has marked a release bad.
+
+    Raises:
+        Conflict: `ReleaseMarkedBad`.
+    """
+    mark = await use.marks.of(release)
+    if mark is not None and mark.bad:
+        raise Conflict("ReleaseMarkedBad", bad_message(release.name, mark.reason, mark.by))
 
 
 def _unbuildable(view: ComponentView, builds: list[BuildView]) -> str:

@@ -7,7 +7,7 @@ from model.key import ComponentKey
 from model.lane import Order
 from model.steer import Steer
 from triggers.api.access import Environment, Key, RequestId, Steerer, Use, reader
-from triggers.api.components import release_named
+from triggers.api.components import release_named, require_unmarked
 from triggers.views import Accepted, LaneView
 
 router = APIRouter(
@@ -30,9 +30,10 @@ class RollbackBody(ReasonBody):
 
 
 class DeployBody(ReasonBody):
-    """The release to run here now: its name, digest, or commit."""
+    """The release to run here now: its name, digest, or commit; `allow_older` than the last good one."""
 
     release: str = Field(min_length=1, max_length=128)
+    allow_older: bool = False
 
 
 @router.get("")
@@ -47,8 +48,16 @@ async def deploy(
 ) -> Accepted:
     """Run a release here without walking the pipeline. Refused where a gate asks for approval."""
     release = await release_named(use, component, body.release)
-    order = Order(id=request, kind="deploy", actor=actor, reason=body.reason, release=release)
-    return await _give(use, component, environment, order)
+    await require_unmarked(use, release)
+    order = Order(
+        id=request,
+        kind="deploy",
+        actor=actor,
+        reason=body.reason,
+        release=release,
+        allow_older=body.allow_older,
+    )
+    return await give(use, component, environment, order)
 
 
 @router.post("/rollback", status_code=202)
@@ -57,7 +66,7 @@ async def rollback(
 ) -> Accepted:
     """Go back to an earlier revision. The lane is held afterwards, so that automation leaves it there."""
     order = Order(id=request, kind="rollback", actor=actor, reason=body.reason, revision=body.revision)
-    return await _give(use, component, environment, order)
+    return await give(use, component, environment, order)
 
 
 @router.post("/hold")
@@ -65,7 +74,7 @@ async def hold(
     use: Use, component: Key, environment: Environment, actor: Steerer, request: RequestId, body: ReasonBody
 ) -> Accepted:
     """Stop automation here."""
-    return await _give(
+    return await give(
         use, component, environment, Order(id=request, kind="hold", actor=actor, reason=body.reason)
     )
 
@@ -75,7 +84,7 @@ async def resume(
     use: Use, component: Key, environment: Environment, actor: Steerer, request: RequestId, body: ReasonBody
 ) -> Accepted:
     """Let automation go on."""
-    return await _give(
+    return await give(
         use, component, environment, Order(id=request, kind="resume", actor=actor, reason=body.reason)
     )
 
@@ -111,7 +120,8 @@ async def _steer(use: Use, component: ComponentKey, environment: str, steer: Ste
     )
 
 
-async def _give(use: Use, component: ComponentKey, environment: str, order: Order) -> Accepted:
+async def give(use: Use, component: ComponentKey, environment: str, order: Order) -> Accepted:
+    """Give a lane an order, and tell what it says."""
     answer = await use.lanes.order(component, environment, order)
     workflow = use.lanes.workflow(component, environment)
     return Accepted(
