@@ -12,9 +12,9 @@ from activities.dataplane import Kubernetes
 from activities.heartbeat import beating
 from model import names, reconciled
 from model.failure import InfrastructureFailure, UserFailure
-from model.gitops import AppliedAnswer, AppliedQuestion
+from model.gitops import AppliedAnswer, AppliedQuestion, located
 from model.gitops_policy import Controller, GitOps
-from model.health import CONTAINER
+from model.health import CONTAINER, image_of
 from model.labels import SPEC_HASH
 from model.rollout import Applied, RolloutRequest
 
@@ -98,7 +98,7 @@ class Reconciliation:
         Raises:
             UserFailure: `WorkloadMissing`, `DigestDiffers`, `GitOpsUnsupported`.
         """
-        policy, release = _policy(request), request.release
+        policy, release, request = _policy(request), request.release, located(request)
         name = policy.workload_name or names.workload(request.target.component.key.name)
         namespace = request.target.namespace
         if release.workload.kind == "scheduled-task":
@@ -111,7 +111,7 @@ class Reconciliation:
                 f"Deployment {namespace}/{name}; say in spec.gitops.workload what it is called.",
             )
         template = deployment["spec"]["template"]
-        image = next((one["image"] for one in template["spec"]["containers"] if one["name"] == CONTAINER), "")
+        image = image_of(template)
         if image.rpartition("@")[2] != release.digest:
             raise UserFailure(
                 "DigestDiffers",

@@ -17,6 +17,8 @@ from activities.querying import Querying
 from model import labels, names
 from model.check import QueryCheck, Tls
 from model.failure import InfrastructureFailure
+from model.gitops import by_gitops, located
+from model.health import image_of
 from model.manifests import bundle
 from model.manifests.metadata import selector
 from model.probe import GrpcProbe, Probe, grpc_probes, probes, unknown_endpoint
@@ -82,6 +84,7 @@ class Verification:
         Raises:
             InfrastructureFailure: the API server cannot be asked.
         """
+        request = located(request)
         began = _began(activity.info().heartbeat_details) or time.time()
         end = began + request.target.step.policy.verification_seconds
         async with beating(lambda: {"began": began}):
@@ -182,9 +185,7 @@ class Verification:
 
     async def _stranger(self, request: RolloutRequest, slices: dict[str, Object]) -> str:
         """What is wrong with the Service's ready endpoints; empty when they are this release's."""
-        chosen = {**selector(request.target), labels.RELEASE: request.release.name}
-        pods = await self._kubernetes.list("v1", "Pod", request.target.namespace, labels=labels.query(chosen))
-        own = {pod["metadata"]["uid"] for pod in pods}
+        own = {pod["metadata"]["uid"] for pod in await self._pods(request)}
         ready = [
             endpoint.get("targetRef") or {}
             for found in slices.values()
@@ -195,6 +196,16 @@ class Verification:
             return "no endpoint is ready"
         strangers = [str(target.get("name")) for target in ready if target.get("uid") not in own]
         return f"pods of another release still answer: {', '.join(strangers)[:200]}" if strangers else ""
+
+
+    async def _pods(self, request: RolloutRequest) -> list[Object]:
+        """The pods of this release: by our label, or, where GitOps makes them, by their image."""
+        namespace, digest = request.target.namespace, request.release.digest
+        if by_gitops(request):
+            found = await self._kubernetes.list("v1", "Pod", namespace)
+            return [pod for pod in found if image_of(pod).rpartition("@")[2] == digest]
+        chosen = {**selector(request.target), labels.RELEASE: request.release.name}
+        return await self._kubernetes.list("v1", "Pod", namespace, labels=labels.query(chosen))
 
 
 async def ask_once(probe: Probe | GrpcProbe, place: Place) -> Sample:

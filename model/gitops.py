@@ -125,3 +125,19 @@ def same_repository(one: str, other: str) -> bool:
         UserFailure: `BadRepositoryAddress`.
     """
     return normalise(one) == normalise(other)
+
+
+def by_gitops(request: RolloutRequest) -> bool:
+    """Whether a GitOps controller makes what runs there."""
+    policy = request.target.step.policy.gitops
+    return policy is not None and policy.owns_workload
+
+
+def located(request: RolloutRequest) -> RolloutRequest:
+    """The request with the namespace and the Service that the GitOps repository makes; else as it is."""
+    policy = request.target.step.policy.gitops
+    if policy is None or not policy.owns_workload:
+        return request
+    namespace = policy.workload_namespace or request.target.namespace
+    target = request.target.model_copy(update={"namespace": namespace})
+    return request.model_copy(update={"target": target, "service": request.service or policy.workload_name})

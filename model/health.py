@@ -117,7 +117,7 @@ def changed_underneath(applied: Applied, deployment: Object | None) -> tuple[Hea
             "inconclusive",
             "ChangedUnderneath",
             f"Somebody changed {applied.kind} {applied.name} during the rollout: it now has "
-            f"{deployment['spec'].get('replicas')} replicas of {_image(template)[:300]}. "
+            f"{deployment['spec'].get('replicas')} replicas of {image_of(template)[:300]}. "
             "Deploy the release again.",
         )
     return None
@@ -214,10 +214,11 @@ def runs(applied: Applied, pod: Object) -> bool:
     the spec binds the kubelet; `imageID` may name another digest of the same content.
     """
     digest = applied.image.rpartition("@")[2]
-    return _spec_hash(pod) == applied.template and _image(pod).rpartition("@")[2] == digest
+    return _spec_hash(pod) == applied.template and image_of(pod).rpartition("@")[2] == digest
 
 
-def _image(pod: Object) -> str:
+def image_of(pod: Object) -> str:
+    """The image of the component's own container in a pod or a template; empty when it has none."""
     for container in pod["spec"].get("containers", []):
         if container.get("name") == CONTAINER:
             return str(container.get("image"))

@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
         WriteRequest,
         Writing,
         Written,
+        located,
     )
     from model.gitops_policy import GitOps
     from model.note import Note
@@ -91,13 +92,7 @@ class WriteBack:
             return Delivered(request, verdict=refused)
         if not self._gitops.owns_workload:
             return Delivered(request)
-        namespace = self._gitops.workload_namespace or request.target.namespace
-        there = request.model_copy(
-            update={
-                "target": request.target.model_copy(update={"namespace": namespace}),
-                "service": self._gitops.workload_name,
-            }
-        )
+        there = located(request)
         found = await perform(Reconciliation.found, there, self._queue(request), request.release.name)
         return Delivered(there, applied=found)
 

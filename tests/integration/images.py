@@ -31,14 +31,14 @@ _LINKS = (
 )
 
 
-def busybox(settings: Settings) -> Image:
-    """The image by digest, imported into the stack's containerd unless it is there."""
+def busybox(settings: Settings, command: tuple[str, ...] = ("/bin/sh",)) -> Image:
+    """The image by digest, imported into the stack's containerd unless it is there; `command` is its own."""
     layer = _layer()
     config = _json(
         {
             "architecture": "amd64",
             "os": "linux",
-            "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/sh"]},
+            "config": {"Env": ["PATH=/bin"], "Cmd": list(command)},
             "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
         }
     )
