@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import httpx
 
@@ -11,6 +12,20 @@ ANSWER_LIMIT = 256 * 1024
 DEFAULT = ""
 
 
+@dataclass(frozen=True)
+class _Server:
+    """An address without the credentials that stood in it: addresses appear in logs."""
+
+    address: str
+    credentials: tuple[str, str] | None
+
+    @classmethod
+    def at(cls, text: str) -> "_Server":
+        url = httpx.URL(text)
+        credentials = (url.username, url.password) if url.userinfo else None
+        return cls(str(url.copy_with(userinfo=b"")).rstrip("/"), credentials)
+
+
 class Prometheus:
     """The servers that this data plane's worker may ask, by name; the empty name is the default one.
 
@@ -18,15 +33,15 @@ class Prometheus:
     """
 
     def __init__(self, servers: Mapping[str, str] | None = None) -> None:
-        self._servers = {name: url.rstrip("/") for name, url in (servers or {}).items() if url}
+        self._servers = {name: _Server.at(url) for name, url in (servers or {}).items() if url}
 
     async def ask(self, server: str, query: str, at: float | None, timeout_seconds: float) -> Reading:
         """The number that `query` comes to at a time (seconds since the epoch; None: now).
 
         Whatever goes wrong is a problem in the reading; addresses, which may hold credentials, are not told.
         """
-        url = self._servers.get(server)
-        if url is None:
+        known = self._servers.get(server)
+        if known is None:
             return Reading(problem=self._unknown(server), lasting=True)
         form = {"query": query, "timeout": f"{timeout_seconds:g}s"}
         if at is not None:
@@ -34,9 +49,9 @@ class Prometheus:
         try:
             # httpx limits each read; a server that dribbles must end as well, which the caller sees to.
             async with httpx.AsyncClient(
-                trust_env=False, follow_redirects=False, timeout=timeout_seconds
+                trust_env=False, follow_redirects=False, timeout=timeout_seconds, auth=known.credentials
             ) as client:
-                return await _answer(client, f"{url}/api/v1/query", form)
+                return await _answer(client, f"{known.address}/api/v1/query", form)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             return Reading(problem=f"the server cannot be asked ({type(error).__name__})")
 
