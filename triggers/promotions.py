@@ -43,7 +43,15 @@ class Promotions:
             raise NotFound("PromotionNotFound", f"{release} of {component} was never promoted.")
         return await self._view(run)
 
-    async def start(self, release: Release, until: str, request: str, actor: Actor) -> Accepted:
+    async def start(
+        self,
+        release: Release,
+        until: str,
+        request: str,
+        actor: Actor,
+        pinned: bool = False,
+        allow_older: bool = False,
+    ) -> Accepted:
         """Walk a release through its pipeline (up to `until`, empty: to the end), gates included.
 
         A release that is being promoted already stays on its way: it is that promotion's answer.
@@ -54,7 +62,7 @@ class Promotions:
             return self._accepted(workflow, f"{release.name} is already on its way.", duplicate=True)
         started = await self._runs.start(
             "Promotion",
-            PromotionRequest(release=release, until=until, actor=actor),
+            PromotionRequest(release=release, until=until, actor=actor, pinned=pinned, allow_older=allow_older),
             workflow,
             request,
             attributes(

@@ -11,7 +11,7 @@ from model.gate import Approval
 from model.image import is_digest
 from model.key import ComponentKey
 from triggers.api.access import DNS_NAME, Key, RequestId, Steerer, Use, reader
-from triggers.api.components import release_named
+from triggers.api.components import release_named, require_unmarked
 from triggers.views import Accepted, PromotionView, WaitingRelease
 
 router = APIRouter(prefix="/components/{namespace}/{name}", dependencies=[Depends(reader)], tags=["promotions"])
@@ -20,12 +20,15 @@ EnvironmentName = Annotated[str, Field(pattern=DNS_NAME, max_length=63)]
 
 
 class PromoteBody(BaseModel):
-    """Which release goes where: `release` empty is the newest one, `until` empty the pipeline's end."""
+    """Which release goes where: `release` empty is the newest that nobody marked bad, `until` empty the
+    pipeline's end. `pinned`, it is not superseded by newer ones; `allow_older` than what is good there."""
 
     model_config = ConfigDict(extra="forbid")
 
     release: str = Field(default="", max_length=128)
     until: str = Field(default="", max_length=63)
+    pinned: bool = False
+    allow_older: bool = False
 
 
 class DecisionBody(BaseModel):
@@ -58,12 +61,17 @@ async def promote(use: Use, component: Key, actor: Steerer, request: RequestId, 
     """Send a release on its way through the pipeline, gates included."""
     if body.release:
         release = await release_named(use, component, body.release)
+        await require_unmarked(use, release)
     else:
-        newest = sorted(await use.releases.releases(component), key=lambda each: each.sequence)
+        marks = await use.marks.all(component)
+        bad = {name for name, mark in marks.items() if mark.bad}
+        kept = [each for each in await use.releases.releases(component) if each.name not in bad]
+        newest = sorted(kept, key=lambda each: each.sequence)
         if not newest:
-            raise NotFound("ReleaseNotFound", f"{component} has no release yet; push to its branch first.")
+            why = "no release that is not marked bad" if bad else "no release yet"
+            raise NotFound("ReleaseNotFound", f"{component} has {why}; push to its branch first.")
         release = newest[-1]
-    return await use.promotions.start(release, body.until, request, actor)
+    return await use.promotions.start(release, body.until, request, actor, body.pinned, body.allow_older)
 
 
 @router.post("/approve")

@@ -10,9 +10,9 @@ import httpx
 import typer
 from pydantic import TypeAdapter
 
+from model.difference import Difference
 from model.key import ComponentKey
 from model.lane import Revision
-from model.release import Release
 from triggers.api.builds import COMPLETE_HEADER, OFFSET_HEADER
 from triggers.commandline.application import Exit, Trouble
 from triggers.views import (
@@ -23,6 +23,7 @@ from triggers.views import (
     LaneView,
     PreviewView,
     PromotionView,
+    ReleaseView,
 )
 
 TIMEOUT_SECONDS = 30.0
@@ -102,9 +103,9 @@ class Api:
                 return
             self.pause(1.0)
 
-    def releases(self, key: ComponentKey) -> list[Release]:
+    def releases(self, key: ComponentKey) -> list[ReleaseView]:
         """All releases, newest first."""
-        return TypeAdapter(list[Release]).validate_python(self._get(f"{_path(key)}/releases"))
+        return TypeAdapter(list[ReleaseView]).validate_python(self._get(f"{_path(key)}/releases"))
 
     def promotion(self, key: ComponentKey, release: str) -> PromotionView:
         """The walk of a release."""
@@ -113,6 +114,13 @@ class Api:
     def lane(self, key: ComponentKey, environment: str) -> LaneView:
         """One lane."""
         return LaneView.model_validate(self._get(f"{_path(key)}/lanes/{environment}"))
+
+    def difference(
+        self, key: ComponentKey, environment: str, revision: int, to: int, other: str
+    ) -> Difference:
+        """What differs between two revisions of a lane, or between two lanes."""
+        numbers = {"revision": str(revision or ""), "to": str(to or ""), "with": other}
+        return Difference.model_validate(self._get(f"{_path(key)}/lanes/{environment}/diff", **numbers))
 
     def history(self, key: ComponentKey, environment: str) -> tuple[Revision, ...]:
         """A lane's revisions, oldest first."""

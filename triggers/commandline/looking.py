@@ -6,8 +6,6 @@ from typing import Annotated
 import typer
 
 from model.key import ComponentKey
-from model.lane import Revision
-from model.release import Release
 from triggers.commandline.application import Exit
 from triggers.commandline.client import Api, api_of
 from triggers.commandline.output import (
@@ -25,7 +23,7 @@ from triggers.commandline.output import (
     show,
 )
 from triggers.commandline.picture import detail, picture
-from triggers.views import ComponentDetail, ComponentView
+from triggers.views import ComponentDetail, ComponentView, LaneView, ReleaseView
 
 OptionalName = Annotated[
     ComponentKey | None,
@@ -108,13 +106,12 @@ def releases(context: typer.Context, name: Name, output: Output = Format.TABLE) 
 
 
 def history(context: typer.Context, name: Name, environment: Environment, output: Output = Format.TABLE) -> None:
-    """What ran in an environment, by revision.
+    """What ran in an environment, by revision: who or what wanted it, why, and how it went.
 
-    Examples: towpath history hello-world -e production
+    Examples: towpath history hello-world -e production; towpath history hello-world -e production -o wide
     """
-    api = api_of(context)
-    found = api.history(name, environment)
-    show(render(found, output, lambda wide: _history(found, wide)))
+    lane = api_of(context).lane(name, environment)
+    show(render(lane.history, output, lambda wide: _history(lane, wide)))
 
 
 def _show(make: Callable[[], str], watch: bool, api: Api) -> None:
@@ -142,24 +139,34 @@ def _components(found: Sequence[ComponentView], wide: bool) -> str:
     return columns(header, rows)
 
 
-def _releases(found: list[Release], wide: bool, now: float) -> str:
-    header = ["NAME", "COMMIT", "AUTHOR", "AGE", "SUBJECT", *(["IMAGE", "BUILD"] if wide else [])]
+def _releases(found: list[ReleaseView], wide: bool, now: float) -> str:
+    header = ["NAME", "COMMIT", "AUTHOR", "AGE", "MARK", "SUBJECT", *(["IMAGE", "BUILD", "WHY"] if wide else [])]
     rows = []
     for release in found:
         commit = release.commit
-        row = [release.name, commit.id[:7], commit.author, age(release.sequence / 1000, now), commit.subject[:60]]
-        rows.append([*row, *([release.image.reference, release.build] if wide else [])])
+        mark = release.mark.word if release.mark else ""
+        row = [release.name, commit.id[:7], commit.author, age(release.sequence / 1000, now), mark]
+        row += [commit.subject[:60]]
+        why = f"{release.mark.by}: {release.mark.reason}" if release.mark else ""
+        rows.append([*row, *([release.image.reference, release.build, why] if wide else [])])
     return columns(header, rows)
 
 
-def _history(found: tuple[Revision, ...], wide: bool) -> str:
-    header = ["REVISION", "RELEASE", "COMMIT", "KIND", "BY", "RESULT", "WHEN", "WHY", *(["IMAGE"] if wide else [])]
+def _history(lane: LaneView, wide: bool) -> str:
+    header = ["REVISION", "RELEASE", "COMMIT", "KIND", "BY", "RESULT", "WHEN", "WHY"]
     rows = []
-    for entry in found:
-        verdict = entry.verdict
-        why = f"{verdict.reason}: {verdict.message}" if verdict and not verdict.passed else entry.reason
-        release = entry.release
-        row = [str(entry.number), release.name, release.commit.id[:7], entry.kind, entry.actor.name, entry.result]
-        row += [moment(entry.started_at), why if wide else why[:80]]
-        rows.append([*row, *([release.image.reference] if wide else [])])
-    return columns(header, rows)
+    for entry in lane.history:
+        verdict, release = entry.verdict, entry.release
+        kind = f"{entry.kind} to {entry.restored}" if entry.restored else entry.kind
+        result = f"{entry.result} (accepted by {entry.accepted_by})" if entry.accepted_by else entry.result
+        row = [str(entry.number), release.name, release.commit.id[:7], kind, entry.actor.name, result]
+        row += [moment(entry.started_at)]
+        if wide:
+            told = f"{verdict.reason}: {verdict.message}" if verdict else ""
+            row += [entry.reason, moment(entry.finished_at), told, release.image.reference]
+        else:
+            why = f"{verdict.reason}: {verdict.message}" if verdict and not verdict.passed else entry.reason
+            row += [why[:80]]
+        rows.append(row)
+    text = columns([*header, *(["FINISHED", "VERDICT", "IMAGE"] if wide else [])], rows)
+    return f"{text}\nRevisions up to {lane.forgotten} are no longer kept." if lane.forgotten else text

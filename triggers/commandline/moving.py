@@ -16,6 +16,7 @@ from triggers.progress import of_promotion
 from triggers.views import Progress
 
 ReleaseName = Annotated[str, typer.Option("--release", help="A release's name, digest or commit.")]
+AllowOlder = Annotated[bool, typer.Option("--allow-older", help="Also below what is good there now.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Until it is done (0), has failed (1), waits at a gate (3).")]
 Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.")]
 
@@ -31,6 +32,8 @@ def promote(
     name: Name,
     environment: Annotated[str, typer.Option("-e", "--environment", help="Up to here; all without.")] = "",
     release: ReleaseName = "",
+    pin: Annotated[bool, typer.Option("--pin", help="Newer releases do not supersede it.")] = False,
+    allow_older: AllowOlder = False,
     wait: Wait = False,
     timeout: Timeout = 900,
     output: Output = Format.TABLE,
@@ -40,7 +43,8 @@ def promote(
     Examples: towpath promote hello-world -e production --wait; towpath promote hello-world --release 3f2a9c1
     """
     api = api_of(context)
-    accepted = api.steer(name, "promotions", {"release": release, "until": environment})
+    body = {"release": release, "until": environment, "pinned": pin, "allow_older": allow_older}
+    accepted = api.steer(name, "promotions", body)
     tell(accepted, output)
     if wait:
         raise typer.Exit(_promoted(api, name, accepted.workflow.rpartition("/")[2], environment, timeout))
@@ -84,6 +88,7 @@ def deploy(
     name: Name,
     environment: Environment,
     release: Annotated[str, typer.Option("--release", help="A release's name, digest or commit.")],
+    allow_older: AllowOlder = False,
     reason: Reason = "",
     wait: Wait = False,
     timeout: Timeout = 900,
@@ -93,8 +98,8 @@ def deploy(
 
     Examples: towpath deploy hello-world -e development --release 3f2a9c1 --wait
     """
-    body = {"release": release, "reason": reason}
-    _order(api_of(context), name, environment, "deploy", body, wait, timeout, output)
+    body = {"release": release, "reason": reason, "allow_older": allow_older}
+    give_order(api_of(context), name, environment, "deploy", body, wait, timeout, output)
 
 
 def rollback(
@@ -115,7 +120,7 @@ def rollback(
     Examples: towpath rollback hello-world -e production; towpath rollback web -e production --to-revision 1
     """
     body = {"revision": to_revision, "reason": reason}
-    _order(api_of(context), name, environment, "rollback", body, wait, timeout, output)
+    give_order(api_of(context), name, environment, "rollback", body, wait, timeout, output)
 
 
 def hold(
@@ -160,7 +165,7 @@ def _promoted(api: Api, name: ComponentKey, release: str, until: str, timeout: f
     return EXITS[found.state]
 
 
-def _order(
+def give_order(
     api: Api,
     name: ComponentKey,
     environment: str,
@@ -169,7 +174,9 @@ def _order(
     wait: bool,
     timeout: float,
     output: Format,
+    revision_kind: str = "",
 ) -> None:
+    """Give a lane an order and, to `wait`, see the revision of `revision_kind` (without: `kind`) through."""
     before = max((entry.number for entry in api.history(name, environment)), default=0)
     tell(api.steer(name, f"lanes/{environment}/{kind}", body), output)
     if not wait:
@@ -177,7 +184,10 @@ def _order(
 
     def look() -> Revision | None:
         newer = (entry for entry in api.history(name, environment) if entry.number > before)
-        return next((entry for entry in newer if entry.kind == kind and entry.actor.kind == "person"), None)
+        return next(
+            (entry for entry in newer if entry.kind == (revision_kind or kind) and entry.actor.kind == "person"),
+            None,
+        )
 
     def why_not(seen: Revision | None) -> str:
         if seen is None:
