@@ -90,12 +90,12 @@ def against(
         return _invalid("It is for something else than what was sent with it.")
     if statement.issued > now + SKEW_SECONDS:
         return _invalid("It was issued in the future; are the clocks right?")
+    if now >= statement.expires:
+        return ("ProofExpired", f"A proof holds for {LIFETIME_SECONDS} s, and this one is older; ask again.")
     if statement.issued < began - SKEW_SECONDS:
         return _invalid("It was issued before this workflow began.")
     if not statement.issued <= statement.expires <= statement.issued + LIFETIME_SECONDS:
         return _invalid(f"It claims to hold for longer than {LIFETIME_SECONDS} s.")
-    if now >= statement.expires:
-        return ("ProofExpired", f"A proof holds for {LIFETIME_SECONDS} s, and this one is older; ask again.")
     return None
 
 

@@ -132,7 +132,8 @@ class _Inbound(WorkflowInboundInterceptor):
 
     def _broken(self, input: HandleSignalInput) -> str | None:
         info = workflow.info()
-        text = seal_of(input.headers)
+        # A signal that starts its workflow shares its headers with the start, and some servers keep them there.
+        text = seal_of(input.headers) or seal_of(info.headers)
         with workflow.unsafe.sandbox_unrestricted(), workflow.unsafe.imports_passed_through():
             return broken(self.seals, text, info.workflow_id, input.signal, input.args, _began(info.headers))
 

@@ -1,6 +1,6 @@
 """A time-skipping Temporal server for the session, and workers of ours on it."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -19,7 +19,6 @@ from model import ids
 from model.failure import Failure
 from tests.workflows.world import World
 from worker.failures import FailureInterceptor
-from worker.guard import Guard
 from worker.planes import WORKFLOWS
 from workflows.attributes import ATTRIBUTES
 
@@ -51,13 +50,11 @@ async def temporal(connection: dict[str, Any]) -> AsyncIterator[WorkflowEnvironm
 def serve(temporal: WorkflowEnvironment) -> Serve:
     """Workers for all three planes over a scripted world; called with it and, if need be, workers' options.
 
-    Without `guards` they trust whatever they are told: who may say what is tested in test_signals.py.
+    They trust whatever they are told: who may say what is tested in tests/integration/test_signals.py.
     """
 
     @asynccontextmanager
-    async def serving(
-        world: World, guards: Sequence[Guard] = (), **options: Any
-    ) -> AsyncIterator[WorkflowEnvironment]:
+    async def serving(world: World, **options: Any) -> AsyncIterator[WorkflowEnvironment]:
         async with AsyncExitStack() as stack:
             for queue in (ids.CONTROL_QUEUE, ids.build_queue("default"), ids.data_queue("default")):
                 control = queue == ids.CONTROL_QUEUE
@@ -66,7 +63,7 @@ def serve(temporal: WorkflowEnvironment) -> Serve:
                     task_queue=queue,
                     workflows=WORKFLOWS if control else (),
                     activities=[*world.all(), Lanes(temporal.client).request, Standings(temporal.client, world).of],
-                    interceptors=[FailureInterceptor(), *guards],
+                    interceptors=[FailureInterceptor()],
                     workflow_failure_exception_types=[Failure],
                     max_heartbeat_throttle_interval=timedelta(milliseconds=100),
                     default_heartbeat_throttle_interval=timedelta(milliseconds=100),
