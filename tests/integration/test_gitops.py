@@ -1,0 +1,273 @@
+"""A rollout by way of Git, with the real Flux: forward, back by a revert, and never by our own hand."""
+
+import asyncio
+import os
+import subprocess
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+import yaml
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from activities.apiserver import ApiServer
+from activities.cluster import Cluster
+from activities.gitops import GitOpsRepositories
+from activities.reconciliation import Reconciliation
+from activities.verification import Verification
+from deploy.local.catalogue import test_server_path as server_path
+from deploy.local.settings import Settings
+from model import ids
+from model.failure import NotFound
+from model.gitops_policy import Controller, GitOps
+from model.image import Image
+from model.release import Release
+from model.rollout import RolloutRequest, RolloutResult
+from model.workload import Workload
+from tests.integration.images import busybox
+from tests.rollouts import HTTP, request, with_policy
+from tests.workflows.attributes import add_search_attributes
+from worker.failures import FailureInterceptor
+from worker.planes import activities_of
+from workflows.rollout import Rollout
+
+pytestmark = pytest.mark.stack
+
+SERVES = "mkdir -p /tmp/w && echo {} >/tmp/w/index.html && exec httpd -f -p 8080 -h /tmp/w"
+FILE = "apps/kustomization.yaml"
+APPS = {
+    "apps/web.yaml": """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      automountServiceAccountToken: false
+      containers:
+        - name: main
+          image: web
+          ports: [{containerPort: 8080}]
+          readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec:
+  selector: {app: web}
+  ports: [{port: 80, targetPort: 8080}]
+"""
+}
+Object = dict[str, Any]
+
+
+class NoSecrets:
+    async def basic(self, _namespace: str, _secret: str) -> tuple[str, str] | None:
+        raise NotFound("SecretNotFound", "none")
+
+
+class Ground:
+    """A namespace that Flux fills from a repository, and a worker that runs rollouts into it."""
+
+    def __init__(self, settings: Settings, admin: ApiServer, client: Client, folder: Path) -> None:
+        self.name = f"test-gitops-{uuid4().hex[:8]}"
+        self.url = f"{settings.git_url}/{self.name}.git"
+        self.admin = admin
+        self.client = client
+        self.folder = folder
+        self._revision = 0
+
+    async def git(self, *arguments: str) -> str:
+        people = {
+            f"GIT_{who}_{what}": f"ann@{what}" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+        }
+        done = await asyncio.to_thread(
+            subprocess.run,
+            ["git", "-C", str(self.folder), *arguments],
+            env={**os.environ, **people},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout.strip()
+
+    async def commit(self, files: dict[str, str], message: str = "by a person") -> None:
+        for name, text in files.items():
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_text(text)
+        await self.git("add", "--all")
+        await self.git("commit", "--quiet", "-m", message)
+        await self.git("push", "--quiet", "--", self.url, "HEAD:refs/heads/main")
+
+    async def log(self) -> list[str]:
+        """Subjects of the branch on the server, newest first."""
+        await self.git("fetch", "--quiet", self.url, "main")
+        return (await self.git("log", "--format=%s", "FETCH_HEAD")).splitlines()
+
+    async def said(self) -> str:
+        """The digest that Git says."""
+        await self.git("fetch", "--quiet", self.url, "main")
+        text = await self.git("show", f"FETCH_HEAD:{FILE}")
+        return str(yaml.safe_load(text)["images"][0]["digest"])
+
+    async def images(self) -> set[str]:
+        """The digests that the namespace's pods are to run."""
+        pods = await self.admin.list("v1", "Pod", self.name)
+        return {
+            pod["spec"]["containers"][0]["image"].rpartition("@")[2]
+            for pod in pods
+            if "deletionTimestamp" not in pod["metadata"]
+        }
+
+    def release(self, image: Image) -> Release:
+        return self._request(image).release
+
+    async def roll_out(self, image: Image, last_good: Release | None = None) -> RolloutResult:
+        self._revision += 1
+        asked = self._request(image).model_copy(update={"last_good": last_good, "revision": self._revision})
+        return await self.client.execute_workflow(
+            Rollout.run,
+            asked,
+            id=f"rollout/default/web/development/{self._revision}",
+            task_queue=ids.CONTROL_QUEUE,
+            run_timeout=timedelta(minutes=3),
+        )
+
+    async def fill(self) -> None:
+        """The namespace, the repository in Flux, and what Flux may do in it."""
+        edit = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"}
+        applier = {"kind": "ServiceAccount", "name": "flux-applier", "namespace": self.name}
+        source = {"kind": "GitRepository", "name": "apps"}
+        for obj in (
+            {"apiVersion": "v1", "kind": "Namespace"},
+            {"apiVersion": "v1", "kind": "ServiceAccount"},
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "RoleBinding",
+                "roleRef": edit,
+                "subjects": [applier],
+            },
+            {
+                "apiVersion": "source.toolkit.fluxcd.io/v1",
+                "kind": "GitRepository",
+                "spec": {"url": self.url, "interval": "10m", "ref": {"branch": "main"}},
+            },
+            {
+                "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
+                "kind": "Kustomization",
+                "spec": {
+                    "interval": "10m", "path": "./apps", "prune": True, "targetNamespace": self.name,
+                    "sourceRef": source, "timeout": "20s", "retryInterval": "2s",
+                },
+            },
+        ):  # fmt: skip
+            cluster_wide = obj["kind"] == "Namespace"
+            name = {"Namespace": self.name, "ServiceAccount": "flux-applier"}.get(str(obj["kind"]), "apps")
+            await self.admin.create(
+                {**obj, "metadata": {"name": name, **({} if cluster_wide else {"namespace": self.name})}}
+            )
+
+    async def clear(self) -> None:
+        await self.admin.delete("kustomize.toolkit.fluxcd.io/v1", "Kustomization", "apps", self.name)
+        await self.admin.delete("v1", "Namespace", self.name)
+
+    def _request(self, image: Image) -> RolloutRequest:
+        asked = request(
+            Workload(endpoints=(HTTP,)), image=image, commit=image.digest[7:47], stability=1, deadline=60
+        )
+        gitops = GitOps(
+            url=self.url, path=FILE, write="kustomizeImage", image="web", workload_namespace=self.name,
+            controller=Controller(name="apps", namespace=self.name), wait_seconds=60,
+        )  # fmt: skip
+        return with_policy(asked, gitops=gitops)
+
+
+@pytest_asyncio.fixture
+async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
+    settings = Settings.from_environment()
+    admin = await ApiServer.connect(str(settings.kubeconfig))
+    data = await ApiServer.connect(str(settings.kubeconfigs / "data.conf"))
+    folder = tmp_path / "person"
+    folder.mkdir()
+    control = (GitOpsRepositories(tmp_path / "mirrors", NoSecrets()),)
+    plane = (Cluster(data), Verification(data), Reconciliation(data))
+    async with await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=str(server_path()), data_converter=pydantic_data_converter
+    ) as environment:
+        await add_search_attributes(environment.client)
+        made = Ground(settings, admin, environment.client, folder)
+
+        def worker(queue: str, instances: tuple[object, ...], **options: Any) -> Worker:
+            return Worker(
+                environment.client,
+                task_queue=queue,
+                activities=[method for instance in instances for method in activities_of(instance)],
+                interceptors=[FailureInterceptor()],
+                **options,
+            )
+
+        try:
+            await made.git("init", "--quiet", "--initial-branch=main")
+            await made.fill()
+            async with (
+                worker(ids.CONTROL_QUEUE, control, workflows=[Rollout]),
+                worker(ids.data_queue("default"), plane),
+            ):
+                yield made
+        finally:
+            await made.clear()
+            await data.close()
+            await admin.close()
+
+
+async def test_flux_runs_what_was_written_and_a_release_that_crashes_is_reverted_in_git(ground: Ground) -> None:
+    settings = Settings.from_environment()
+    first, second, broken = [
+        await asyncio.to_thread(busybox, settings, ("sh", "-c", script))
+        for script in (SERVES.format("one"), SERVES.format("two"), "echo no migration; exit 1")
+    ]
+    kustomization = f"resources: [web.yaml]\nimages:\n  - name: web # ours\n    newName: {first.repository}\n"
+    await ground.commit({**APPS, FILE: f"{kustomization}    digest: {first.digest}\n"})
+
+    begun = await ground.roll_out(first)
+    assert (begun.result, await ground.log()) == ("healthy", ["by a person"]), begun
+
+    forward = await ground.roll_out(second, ground.release(first))
+    assert forward.result == "healthy", forward
+    assert await ground.images() == {second.digest}
+    assert len(await ground.log()) == 2
+
+    back = await ground.roll_out(broken, ground.release(second))
+    assert back.result == "rolled-back", back
+    assert back.verdict.health == "unhealthy"
+    assert "no migration" in back.verdict.message
+    assert await ground.said() == second.digest
+    assert await ground.images() == {second.digest}
+    assert len(await ground.log()) == 4
+
+    deployment = await ground.admin.get("apps/v1", "Deployment", "web", ground.name)
+    assert deployment is not None
+    writers = {entry["manager"] for entry in deployment["metadata"]["managedFields"]}
+    assert writers == {"kustomize-controller", "kube-controller-manager"}
+
+
+async def test_what_flux_cannot_build_is_told_by_its_own_reason_and_taken_back(ground: Ground) -> None:
+    image = await asyncio.to_thread(busybox, Settings.from_environment(), ("sh", "-c", SERVES.format("one")))
+    broken = "resources: [web.yaml, absent.yaml]\nimages:\n  - name: web\n"
+    await ground.commit({**APPS, FILE: broken})
+    ended = await ground.roll_out(image)
+    assert (ended.result, ended.verdict.reason) == ("failed", "BuildFailed"), ended
+    assert "absent.yaml" in ended.verdict.message
+    await ground.git("fetch", "--quiet", ground.url, "main")
+    assert await ground.git("show", f"FETCH_HEAD:{FILE}") == broken.strip()
