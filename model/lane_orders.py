@@ -187,8 +187,8 @@ def _refuse_deploy(state: LaneState, order: Order) -> Answer | None:
         return _no("ReleaseMissing", "Name the release to deploy.")
     if release.name in state.bad:
         return _no("ReleaseMarkedBad", bad_message(release.name, state.bad[release.name]))
-    if state.step.policy.approvals and not _was_healthy(state, release):
-        return _no("ApprovalNeeded", "This environment asks for approval; use `towpath promote` instead.")
+    if state.step.policy.gated and not _was_healthy(state, release):
+        return _no("ApprovalNeeded", "This environment has a gate; use `towpath promote` instead.")
     if runs(state, release):
         return _no("AlreadyRunning", f"{release.name} already runs here.")
     newer = older_than(state, release, person=True)

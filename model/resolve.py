@@ -133,7 +133,7 @@ def _policy(
     chosen: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for policy in ranked:
-        for rule, value in _stated(policy).items():
+        for rule, value in stated(policy).items():
             if rule not in chosen:
                 chosen[rule] = value
                 origins[rule] = f"PromotionPolicy {policy.metadata.name}"
@@ -177,7 +177,7 @@ def _weight(selector: Selector, facts: dict[str, str]) -> int | None:
     return total
 
 
-def _stated(policy: PromotionPolicy) -> dict[str, Any]:
+def stated(policy: PromotionPolicy) -> dict[str, Any]:
     """The rules that a policy states, under `StepPolicy`'s names."""
     spec, where = policy.spec, f"PromotionPolicy {policy.metadata.name}: spec"
     stated: dict[str, Any] = {}
