@@ -7,13 +7,27 @@ import os
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from activities import git
 from activities.git import Git
 from model.failure import InfrastructureFailure, UserFailure
+from model.gitops import ROLLOUT_TRAILER, trailer_value
 from model.repository import check_commit, check_ref, normalise
 
 _LOCK_POLL_SECONDS = 0.02
+_ROLLOUT = f"%(trailers:key={ROLLOUT_TRAILER},valueonly,separator=%x2C)"
+WRITTEN_LIMIT = 20
+
+
+class Described(NamedTuple):
+    """A commit's author and first line. `claimed`: it may be our own write to a GitOps repository."""
+
+    author: str
+    email: str
+    subject: str
+    merge: bool
+    claimed: bool
 
 
 class Mirror:
@@ -116,18 +130,50 @@ class Mirror:
         check_commit(commit)
         return (await self._call("cat-file", "-e", f"{commit}^{{tree}}")).code == 0
 
-    async def describe(self, commit: str) -> tuple[str, str, str]:
-        """Author's name and e-mail, and the message's first line, as they were written.
+    async def describe(self, commit: str) -> Described:
+        """Who wrote a commit and what they say of it, as it was written.
 
         Raises:
             InfrastructureFailure: `MirrorBroken`.
         """
         check_commit(commit)
-        output = await self._call("log", "-1", "--no-show-signature", "--format=%aN%x00%aE%x00%s", commit, "--")
+        form = f"--format=%aN%x00%aE%x00%s%x00%P%x00{_ROLLOUT}"
+        output = await self._call("log", "-1", "--no-show-signature", form, commit, "--")
         fields = output.text.decode(errors="replace").rstrip("\n").split("\0")
-        if output.code != 0 or len(fields) != 3:
+        if output.code != 0 or len(fields) != 5:
             raise self._broken(output)
-        return fields[0], fields[1], fields[2]
+        merge = " " in fields[3]
+        return Described(fields[0], fields[1], fields[2], merge, merge or bool(fields[4].strip()))
+
+    async def written(self, before: str, after: str, paths: tuple[str, ...]) -> dict[str, str]:
+        """The commits since `before` with the rollouts that their trailers name, when all of them name one and
+        nothing else came along; else none.
+
+        A merge may bring them in, if what it made of `paths` (all that differs) is what they say. Whether the
+        rollouts really made them is for these to say: a trailer is only a claim.
+
+        Raises:
+            InfrastructureFailure: `MirrorBroken`.
+        """
+        output = await self._call(
+            *("log", "--no-merges", f"--max-count={WRITTEN_LIMIT + 1}", f"--format=%H%x00{_ROLLOUT}%x00"),
+            *(f"{check_commit(before)}..{check_commit(after)}", "--"),
+        )
+        if output.code != 0:
+            raise self._broken(output)
+        fields = [field.strip("\n") for field in output.text.decode(errors="replace").split("\0")]
+        found = {
+            commit: trailer_value(rollout) for commit, rollout in zip(fields[:-1:2], fields[1::2], strict=True)
+        }
+        if not found or len(found) > WRITTEN_LIMIT or not all(found.values()):
+            return {}
+        for path in paths:
+            same = await asyncio.gather(
+                *(self._call("diff-tree", "-r", "--quiet", commit, after, "--", path) for commit in found)
+            )
+            if not any(output.code == 0 for output in same):
+                return {}
+        return found
 
     async def is_ancestor(self, commit: str, head: str) -> bool:
         """Whether `head` holds `commit` in its history.

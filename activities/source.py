@@ -83,17 +83,20 @@ class Source:
             self._is_superseded(mirror, commit, head),
             self._paths(mirror, before, commit),
         )
-        author, email, subject = described
+        written: dict[str, str] = {}
+        if described.claimed and before and paths:
+            written = await mirror.written(before, commit, paths)
         return Changes(
             commit=Commit(
                 id=commit,
-                author=author[:NAME_LIMIT],
-                author_email=email[:NAME_LIMIT],
-                subject=subject[:SUBJECT_LIMIT],
+                author=described.author[:NAME_LIMIT],
+                author_email=described.email[:NAME_LIMIT],
+                subject=described.subject[:SUBJECT_LIMIT],
             ),
             head=head,
             superseded=superseded,
             paths=paths,
+            written=written,
         )
 
     async def _head(self, mirror: Mirror, ref: str, after: str) -> str:

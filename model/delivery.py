@@ -18,8 +18,8 @@ class DeliveryState(State):
     """What a query of a Delivery answers, and its result.
 
     `outcome` is a stable reason: `Building`, `Built`, `NothingTouched`, `NobodyFollows`,
-    `NothingToBuild`, or the reason for which the source could not be read. `commit` is what is built: the
-    present head when the push was overtaken.
+    `NothingToBuild`, `OwnCommit`, or the reason for which the source could not be read. `commit` is what is built:
+    the present head when the push was overtaken.
     """
 
     push: Push

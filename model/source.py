@@ -33,12 +33,15 @@ class Changes(Value):
 
     `paths` is None when it cannot be known (new branch, lost history): then everything counts as touched.
     `head` is the ref's present head; `superseded` says that the commit is an ancestor of a newer head.
+    `written`: where all that has changed claims to be our own writing to a GitOps repository, each commit with
+    the rollout that it names.
     """
 
     commit: Commit
     head: str
     superseded: bool = False
     paths: tuple[str, ...] | None = None
+    written: dict[str, str] = {}
 
 
 def touches(paths: tuple[str, ...] | None, app_path: str) -> bool:

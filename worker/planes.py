@@ -13,6 +13,7 @@ from activities.apiserver import ApiServer
 from activities.argo import BuildPlane
 from activities.builds import Builds
 from activities.cluster import Cluster
+from activities.commits import Commits
 from activities.followers import Followers
 from activities.gitops import GitOpsRepositories
 from activities.jobs import Jobs
@@ -90,7 +91,7 @@ def control_worker(
     source = Source(settings.mirrors, Secrets(apiserver))
     resources, secrets = Resources(apiserver, followers), Secrets(apiserver)
     gates = (Timetable(), Standings(client, resources), Outside(secrets))
-    gitops = (GitOpsRepositories(settings.mirrors, secrets), Reconciliation(apiserver))
+    gitops = (GitOpsRepositories(settings.mirrors, secrets), Reconciliation(apiserver), Commits(client))
     previews = (Previews(client), PreviewPlans(apiserver, resources), Requests(apiserver, secrets))
     instances = (source, resources, Lanes(client), Marks(apiserver), *gates, *gitops, *previews)
     return _worker(client, ids.CONTROL_QUEUE, instances, workflows=WORKFLOWS, guards=(guard,), **options)

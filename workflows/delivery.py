@@ -5,6 +5,7 @@ import asyncio
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import (
+    ActivityError,
     ApplicationError,
     CancelledError,
     ChildWorkflowError,
@@ -15,12 +16,14 @@ from temporalio.exceptions import (
 from temporalio.workflow import ChildWorkflowHandle, ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
+    from activities.commits import Commits
     from activities.resources import Resources
     from activities.source import Source
     from model import ids
     from model.build import BuildRequest, BuildState
     from model.component import Component
     from model.delivery import DeliveredBuild, DeliveryState
+    from model.gitops import OwnQuestion
     from model.note import Note
     from model.push import Push
     from model.repository import branch_of
@@ -29,7 +32,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.attributes import attributes, stage
     from workflows.build import Build
     from workflows.cause import cause_of
-    from workflows.effort import perform_here
+    from workflows.effort import perform, perform_here
     from workflows.teller import Teller
 
 ATTEMPTS_LIMIT = 1000
@@ -74,6 +77,8 @@ class Delivery:
                 raise
             return await self._cannot_read(error, components)
         self._state.commit = changes.commit.id
+        if changes.written and push.cause in ("push", "sweep") and await self._is_own(changes):
+            return self._end("OwnCommit", "Towpath wrote this itself; it starts nothing.")
         touched = [component for component in components if self._concerns(push, component, changes)]
         if not touched:
             return self._end("NothingTouched", "The push changes nothing in any component's folder.")
@@ -94,6 +99,17 @@ class Delivery:
             namespace=component.key.namespace,
         )
         return await perform_here(Source.changes, request, summary=f"{push.ref} {push.after[:12]}")
+
+    @staticmethod
+    async def _is_own(changes: Changes) -> bool:
+        """Whether the rollouts that the commits name made them. Where nobody can tell, they are built."""
+        try:
+            return await perform(Commits.own, OwnQuestion(commits=changes.written), summary=changes.commit.id[:12])
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            workflow.logger.warning("own commits not told from others: %s", cause_of(error).message)
+            return False
 
     @staticmethod
     def _concerns(push: Push, component: Component, changes: Changes) -> bool:

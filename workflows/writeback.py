@@ -58,7 +58,7 @@ class WriteBack:
     @property
     def writing(self) -> Writing:
         """Which commits are ours, for telling them from other people's."""
-        return Writing(busy=self._busy, commits=tuple(self._own))
+        return Writing(busy=self._busy or self._pending is not None, commits=tuple(self._own))
 
     @property
     def untouched(self) -> bool:
