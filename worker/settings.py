@@ -45,8 +45,10 @@ class Settings(BaseSettings):
     `kubeconfig` empty means the in-cluster credentials. `registry` is host[:port] of the image registry,
     `registry_insecure` allows plain HTTP to it (the local stack). `plane` names the plane that a build or
     data worker serves. `signing_key` (the server's), `proof_keys` and `seal_keys` (a control worker's) are files
-    of keys, see docs/signals.md. `prometheus` is the address of the server that a data worker asks when a policy
-    names none, `prometheus_servers` a JSON object of the addresses of those that policies may name.
+    of keys, see docs/signals.md. `admission_listen` (empty: not at all) is where the server answers the cluster,
+    with a certificate and its key from PEM files. `prometheus` is the address of the server that a data worker
+    asks when a policy names none, `prometheus_servers` a JSON object of the addresses of those that policies
+    may name.
     """
 
     model_config = SettingsConfigDict(env_prefix="TOWPATH_")
@@ -66,6 +68,9 @@ class Settings(BaseSettings):
     seal_keys: Path | None = None
     prometheus: str = ""
     prometheus_servers: dict[str, str] = {}
+    admission_listen: str = ""
+    admission_cert: Path | None = None
+    admission_key: Path | None = None
     body_limit_bytes: int = 25 * 1024 * 1024
     metrics_listen: str = ""
     otlp_endpoint: str = ""

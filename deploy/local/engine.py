@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.local import credentials, extras, images
+from deploy.local import admission, credentials, extras, images
 from deploy.local.configuration import write_text
 from deploy.local.readiness import http_ok
 from deploy.local.service import Service
@@ -71,12 +71,23 @@ def _server(settings: Settings, after: tuple[str, ...], stamp: Path) -> Service:
             "TOWPATH_LISTEN": f"{settings.bridge_address}:{settings.server_port}",
             "TOWPATH_TOKENS": str(tokens),
             "TOWPATH_SIGNING_KEY": str(credentials.signing_key(settings)),
+            **_admission(settings),
             "TOWPATH_WEBHOOK_SECRET": credentials.webhook_secret(settings),
         },
         ready=http_ok(f"{settings.server_url}/readyz"),
         after=after,
         config=(stamp, tokens, settings.kubeconfigs / "server.conf"),
     )
+
+
+def _admission(settings: Settings) -> Mapping[str, str]:
+    """Where the server tells the cluster which manifests can never work."""
+    files = admission.certificate(settings)
+    return {
+        "TOWPATH_ADMISSION_LISTEN": f"{settings.bridge_address}:{settings.admission_port}",
+        "TOWPATH_ADMISSION_CERT": str(files.certificate),
+        "TOWPATH_ADMISSION_KEY": str(files.key),
+    }
 
 
 def _guard(settings: Settings) -> Mapping[str, str]:

@@ -81,6 +81,7 @@ class Settings:
     worker_metrics_port: int = 28901  # and the two after it
     server_port: int = 8480
     git_port: int = 8481
+    admission_port: int = 8482
 
     @classmethod
     def from_environment(cls) -> Settings:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deploy.local import (
+    admission,
     argo,
     cilium,
     cluster,
@@ -250,6 +251,7 @@ class Stack:
                 cluster.apply_once(self.settings, extra.name, extra.manifests(self.settings))
         try:
             cluster.apply_manifests(self.settings)
+            admission.register(self.settings)
         except StackError as error:
             # One wrong manifest is told at the end; the rest of the stack is of use all the same.
             self._refusal = error
