@@ -52,3 +52,4 @@ class Commits:
             raise InfrastructureFailure(
                 "TemporalUnavailable", f"{workflow} could not be asked: {error}."
             ) from error
+        return found

@@ -13,7 +13,7 @@ from activities import events
 from activities.apiserver import ApiServer
 from activities.declarations import OPENCHOREO, TOWPATH, Declarations
 from activities.followers import Followers
-from model import defaults, labels, names, released, resolve, status
+from model import defaults, labels, names, rebinding, released, resolve, status
 from model.component import Component
 from model.failure import Conflict, InfrastructureFailure, NotFound, UserFailure
 from model.key import ComponentKey
@@ -143,6 +143,8 @@ class Resources:
         if obj is None:
             log.info("no binding for a component that is gone", component=str(key))
             return
+        if await self._is_said_by_others(binding):
+            return
         await self._server.apply(
             {
                 "apiVersion": OPENCHOREO,
@@ -161,6 +163,24 @@ class Resources:
                 },
             }
         )
+
+    async def _is_said_by_others(self, binding: Binding) -> bool:
+        """Whether the binding is somebody else's and says the same, or is a GitOps controller's, with which the
+        mirror does not fight: then an Event says what runs."""
+        key, name = binding.component.key, names.release_binding(binding.component.key.name, binding.environment)
+        present = await self._server.get(OPENCHOREO, "ReleaseBinding", name, key.namespace)
+        manager = rebinding.foreign_writer(present) if present is not None else ""
+        if present is None or not manager:
+            return False
+        said = (present.get("spec") or {}).get("releaseName")
+        if said == binding.release:
+            return True
+        if not rebinding.by_gitops(manager):
+            return False
+        message = f"{binding.environment} runs {binding.release}; {manager} says {said}. Change it in Git."
+        occasion = f"{events.generation(present)}/{binding.release}"
+        await events.leave(self._server, present, "Warning", "BindingDiffers", message, occasion)
+        return True
 
     @activity.defn(name="resources.tell")
     async def tell(self, note: Note) -> None:

@@ -95,3 +95,8 @@ def set_rollback(namespace: str, project: str, name: str, environment: str) -> s
 def teardown(component: ComponentKey, uid: str) -> str:
     """Id of the clean-up after a component was deleted; `uid` is the deleted object's."""
     return f"teardown/{component}/{uid}"
+
+
+def rebinding(component: ComponentKey, environment: str, uid: str, version: str) -> str:
+    """Id of what an edit of a ReleaseBinding starts; `version` is the object's generation, or `deleted`."""
+    return f"binding/{component}/{environment}/{uid}/{version}"

@@ -53,7 +53,7 @@ class _SecretRef:
 
 
 class Declared:
-    """The three kinds that the server follows. Everything but `run` answers from memory.
+    """The kinds that the server follows. Everything but `run` answers from memory.
 
     `convert` turns an object of either group into a Component and raises UserFailure when it cannot.
     """
@@ -62,6 +62,7 @@ class Declared:
         self._components = (Informer(server, OPENCHOREO, "Component"), Informer(server, CHOREO, "Component"))
         self._repositories = Informer(server, TOWPATH, "Repository")
         self._pipelines = Informer(server, OPENCHOREO, "DeploymentPipeline")
+        self._bindings = Informer(server, OPENCHOREO, "ReleaseBinding")
         self._reader = secrets
         self._convert = convert
         self._entries: dict[tuple[str, ComponentKey], DeclaredComponent] = {}
@@ -83,6 +84,10 @@ class Declared:
         """Hear of every component whose object was deleted. Listeners must be quick and not raise."""
         self._mourners.append(listener)
 
+    def listen_bindings(self, listener: Callable[[Object | None, Object | None], None]) -> None:
+        """Hear of every change of a ReleaseBinding, as an `Informer` tells it."""
+        self._bindings.listen(listener)
+
     async def components_read(self) -> None:
         """Wait until all components have been read once."""
         for informer in self._components:
@@ -91,7 +96,7 @@ class Declared:
     async def run(self) -> None:
         """Follow the API server for ever."""
         async with asyncio.TaskGroup() as tasks:
-            for informer in (*self._components, self._repositories, self._pipelines):
+            for informer in (*self._components, self._repositories, self._pipelines, self._bindings):
                 tasks.create_task(informer.run())
             tasks.create_task(self._keep_secrets())
 

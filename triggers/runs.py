@@ -25,7 +25,7 @@ from model.key import ComponentKey
 from triggers.signing import Signer, refuse_to_act
 from workflows.attributes import COMPONENT
 
-Kind = Literal["Build", "Lane", "Promotion", "Teardown", "Preview"]
+Kind = Literal["Build", "Lane", "Promotion", "Rebinding", "Teardown", "Preview"]
 M = TypeVar("M", bound=BaseModel)
 REQUEST_MEMO = "request"
 

@@ -11,7 +11,8 @@ for what is applied.
   starts while Temporal is away
 - `apiserver`: an `activities.apiserver.ApiServer`
 - `secrets`: a `triggers.declared.SecretReader`
-- `releases`: an `activities.resources.Resources`
+- `releases`, `rules`: an `activities.resources.Resources`
+- `freezes`: an `activities.freezes.Freezes`
 - `marks`: an `activities.marks.Marks`
 - `logs`: a `triggers.api.access.Logs`
 - `convert`: reads a Component's object of either group, raising UserFailure
@@ -38,16 +39,20 @@ from model.component import Component
 from model.failure import Failure
 from triggers.api import builds as builds_api
 from triggers.api import components as components_api
+from triggers.api import freezes as freezes_api
+from triggers.api import gates as gates_api
 from triggers.api import lanes as lanes_api
 from triggers.api import previews as previews_api
 from triggers.api import promotions as promotions_api
 from triggers.api import releases as releases_api
 from triggers.api import revisions as revisions_api
-from triggers.api.access import Logs, Marks, Releases, Services
+from triggers.api.access import Freezes, Logs, Marks, Releases, Services
+from triggers.bindings import BindingWatch
 from triggers.body import BodyReader
 from triggers.builds import Builds
 from triggers.capped import CappedBodies
 from triggers.declared import Declared, SecretReader
+from triggers.gates import Gates, Rules
 from triggers.lanes import Lanes
 from triggers.metrics import CONTENT_TYPE, Metrics
 from triggers.previews import Previews
@@ -111,6 +116,8 @@ def create(
     secrets: SecretReader,
     releases: Releases,
     marks: Marks,
+    rules: Rules,
+    freezes: Freezes,
     logs: Logs,
     tokens: Tokens,
     convert: Callable[[Object], Component],
@@ -124,6 +131,8 @@ def create(
         declared=Declared(apiserver, secrets, convert),
         releases=releases,
         marks=marks,
+        rules=rules,
+        freezes=freezes,
         logs=logs,
         tokens=tokens,
     )
@@ -136,6 +145,8 @@ def application(
     declared: Declared,
     releases: Releases,
     marks: Marks,
+    rules: Rules,
+    freezes: Freezes,
     logs: Logs,
     tokens: Tokens,
     clock: Clock = time.time,
@@ -148,10 +159,12 @@ def application(
     declared.listen(watch.changed)
     removal = RemovalWatch(runs, declared)
     declared.listen_removed(removal.removed)
+    bindings = BindingWatch(runs, declared)
+    declared.listen_bindings(bindings.changed)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(endless.run()) for endless in (declared, watch, removal)]
+        tasks = [asyncio.create_task(endless.run()) for endless in (declared, watch, removal, bindings)]
         app.state.tasks = tasks
         try:
             yield
@@ -177,6 +190,8 @@ def application(
         builds=Builds(runs, link),
         promotions=Promotions(runs, link),
         lanes=Lanes(runs, link),
+        gates=Gates(rules, runs, clock),
+        freezes=freezes,
         previews=Previews(runs, starter, link),
         releases=releases,
         marks=marks,
@@ -191,7 +206,7 @@ def application(
             provider, settings.webhook_secrets, declared, starter, webhook_bodies, sequence, metrics, link
         )
         app.router.routes.append(Route(f"/webhooks/{provider.name}", receiver.receive, methods=["POST"]))
-    moving = (promotions_api, lanes_api, revisions_api)
+    moving = (promotions_api, gates_api, freezes_api, lanes_api, revisions_api)
     for module in (components_api, builds_api, releases_api, *moving, previews_api):
         app.include_router(module.router, prefix=API)
     _add_health(app, declared, metrics)

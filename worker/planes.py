@@ -11,6 +11,7 @@ from temporalio.worker import Worker
 
 from activities.apiserver import ApiServer
 from activities.argo import BuildPlane
+from activities.bindings import Bindings
 from activities.builds import Builds
 from activities.cluster import Cluster
 from activities.commits import Commits
@@ -47,6 +48,7 @@ from workflows.delivery import Delivery
 from workflows.lane import Lane
 from workflows.preview import Preview
 from workflows.promotion import Promotion
+from workflows.rebinding import Rebinding
 from workflows.release_set import ReleaseSet
 from workflows.rollout import Rollout
 from workflows.set_rollback import SetRollback
@@ -60,6 +62,7 @@ WORKFLOWS: Sequence[type] = (
     Promotion,
     Lane,
     Rollout,
+    Rebinding,
     Teardown,
     ChangeDelivery,
     Preview,
@@ -92,8 +95,9 @@ def control_worker(
     resources, secrets = Resources(apiserver, followers), Secrets(apiserver)
     gates = (Timetable(), Standings(client, resources), Outside(secrets))
     gitops = (GitOpsRepositories(settings.mirrors, secrets), Reconciliation(apiserver), Commits(client))
+    bindings = Bindings(apiserver, client, resources)
     previews = (Previews(client), PreviewPlans(apiserver, resources), Requests(apiserver, secrets))
-    instances = (source, resources, Lanes(client), Marks(apiserver), *gates, *gitops, *previews)
+    instances = (source, resources, Lanes(client), Marks(apiserver), *gates, *gitops, bindings, *previews)
     return _worker(client, ids.CONTROL_QUEUE, instances, workflows=WORKFLOWS, guards=(guard,), **options)
 
 

@@ -89,6 +89,8 @@ TABLE: dict[str, Effort] = {
     "gitops.withdraw": Effort(once=120, overall=3600, retry=PATIENT),
     "gitops.holds": Effort(once=120, overall=1800, retry=PATIENT),
     "gitops.applied": Effort(once=3600 + 60, overall=2 * 3600, heartbeat=6),
+    "bindings.look": Effort(once=15, overall=3600),
+    "bindings.answer": Effort(once=15, overall=600),
     "commits.own": Effort(once=10, overall=120),
     "gitops.found": Effort(once=15, overall=600),
     # All checks together have an hour at most; the verdict falls at their deadline, whichever try that is.
