@@ -93,7 +93,8 @@ class Progression:
                 await self._abort(applied)
             raise
         finally:
-            self._open, self._pause = False, None
+            self._open = False
+        await self._go_on()
         if not verdict.passed:
             await self._abort(applied)
         return verdict
@@ -163,10 +164,14 @@ class Progression:
         await self._tell(pause)
         try:
             await workflow.wait_condition(lambda: self._proceeded, timeout=timedelta(seconds=seconds))
-            return True
+            proceeded = True
         except TimeoutError:
-            return False
-        finally:
+            proceeded = False
+        await self._go_on()
+        return proceeded
+
+    async def _go_on(self) -> None:
+        if self._pause is not None:
             self._pause = None
             await self._tell(None)
 
@@ -192,22 +197,16 @@ class Progression:
         """The verdict of a stop, unless the release goes down or somebody moves it meanwhile."""
         guard = asyncio.create_task(perform(Progress.guard, at, self._queue, f"guard stop {at.stop + 1}"))
         proof = asyncio.create_task(proving)
-        try:
-            await workflow.wait_condition(lambda: guard.done() or proof.done() or self._aborted is not None)
-            if self._aborted is not None:
-                return _aborted(self._aborted)
-            # Certain trouble outweighs a verdict that came in the same moment.
-            return guard.result() if guard.done() else proof.result()
-        finally:
-            await _ended(guard, proof)
+        await _first(lambda: self._aborted is not None, guard, proof)
+        if self._aborted is not None:
+            return _aborted(self._aborted)
+        # Certain trouble outweighs a verdict that came in the same moment.
+        return guard.result() if _has_come(guard) else proof.result()
 
     async def _unless_aborted(self, step: Coroutine[Any, Any, Verdict]) -> Verdict:
         task = asyncio.create_task(step)
-        try:
-            await workflow.wait_condition(lambda: task.done() or self._aborted is not None)
-            return _aborted(self._aborted) if self._aborted is not None else task.result()
-        finally:
-            await _ended(task)
+        await _first(lambda: self._aborted is not None, task)
+        return _aborted(self._aborted) if self._aborted is not None else task.result()
 
     async def _abort(self, applied: Applied) -> None:
         """Take the traffic back to what was stable; applying the last good release follows, and does so too."""
@@ -226,9 +225,21 @@ def _aborted(steer: Steer) -> Verdict:
     return Verdict(health="unhealthy", reason="AbortedByPerson", message=f"{steer.actor.name} aborted it{why}.")
 
 
-async def _ended(*tasks: "asyncio.Task[Any]") -> None:
-    """Cancel what is still under way and see it end; what it ended with has been looked at, or does not matter."""
-    for task in tasks:
-        if not task.done():
+async def _first(enough: Callable[[], bool], *tasks: "asyncio.Task[Any]") -> None:
+    """Wait until one has come to its end, or it is enough; end the others."""
+    try:
+        await workflow.wait_condition(lambda: enough() or any(task.done() for task in tasks))
+    finally:
+        for task in tasks:
+            # What it ends with has been looked at, or does not matter any more.
+            task.add_done_callback(_has_come)
             task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.wait(tasks)
+
+
+def _has_come(task: "asyncio.Task[Any]") -> bool:
+    """Whether it ended by itself, and was not made to."""
+    if task.cancelled():
+        return False
+    error = task.exception()
+    return error is None or not is_cancelled_exception(error)
