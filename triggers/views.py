@@ -3,6 +3,8 @@
 from typing import Literal
 
 from model.actor import Actor
+from model.forecast import Forecast, RuleShown
+from model.gate import GateState
 from model.lane import Hold, Revision
 from model.mark import Mark
 from model.note import BuildNote, EnvironmentNote
@@ -161,3 +163,47 @@ class Accepted(Value):
     url: str = ""
     duplicate: bool = False
     revision: int = 0
+
+
+class GateExplained(Value):
+    """One release before a gate: it waits there (`promotion`), or is only tried. `gate` has every rule."""
+
+    release: str
+    promotion: str = ""
+    waiting: bool = False
+    reason: str = ""
+    message: str = ""
+    gate: GateState | None = None
+
+
+class Explanation(Value):
+    """Which rules a step has, from which objects, and what is missing for whom."""
+
+    component: str
+    environment: str
+    pipeline: str
+    sources: tuple[str, ...] = ()
+    rules: tuple[RuleShown, ...] = ()
+    releases: tuple[GateExplained, ...] = ()
+
+
+class DryRun(Value):
+    """What would happen to a release now, in the pipeline's order."""
+
+    release: str
+    steps: tuple[Forecast, ...] = ()
+
+
+class FreezeView(Value):
+    """A freeze. `begins` and `ends` are as they were given; an empty selector field matches all."""
+
+    namespace: str
+    name: str
+    begins: str
+    ends: str
+    time_zone: str = "UTC"
+    reason: str = ""
+    by: str = ""
+    environment: str = ""
+    project: str = ""
+    component: str = ""

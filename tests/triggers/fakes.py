@@ -15,6 +15,7 @@ from model.failure import Conflict, InfrastructureFailure, NotFound, UserFailure
 from model.image import Image
 from model.key import ComponentKey
 from model.mark import Mark
+from model.pipeline import Pipeline
 from model.push import Push
 from model.release import Release
 from model.source import SourceLocation
@@ -191,6 +192,54 @@ class FakeReleases:
 
     async def releases(self, key: ComponentKey) -> list[Release]:
         return list(self.kept.values())
+
+
+class FakeRules:
+    """One component with its pipeline, and its releases."""
+
+    def __init__(self, component: Component | None = None, pipeline: Pipeline | None = None) -> None:
+        self.declared = component
+        self.steps = pipeline or Pipeline(name="default", steps=())
+        self.kept: dict[str, Release] = {}
+
+    async def component(self, key: ComponentKey) -> Component | None:
+        return self.declared
+
+    async def pipeline(self, component: Component) -> Pipeline:
+        return self.steps
+
+    async def release(self, key: ComponentKey, name: str) -> Release | None:
+        return self.kept.get(name)
+
+
+class FakeObjects:
+    """An API server that keeps objects of one kind."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], dict[str, Any]] = {}
+
+    async def create(self, obj: dict[str, Any]) -> dict[str, Any]:
+        identity = (obj["metadata"]["namespace"], obj["metadata"]["name"])
+        if identity in self.kept:
+            raise Conflict("AlreadyExists", f"{identity[1]} exists.")
+        self.kept[identity] = obj
+        return obj
+
+    async def list(
+        self, api_version: str, kind: str, namespace: str = "", labels: str = "", fields: str = ""
+    ) -> list[dict[str, Any]]:
+        return [obj for (place, _), obj in self.kept.items() if place == namespace]
+
+    async def delete(
+        self,
+        api_version: str,
+        kind: str,
+        name: str,
+        namespace: str = "",
+        propagation: str = "Background",
+        uid: str = "",
+    ) -> bool:
+        return self.kept.pop((namespace, name), None) is not None
 
 
 class FakeMarks:

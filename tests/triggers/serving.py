@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from activities.freezes import Freezes
 from tests.triggers.fakes import (
     COMMIT,
     OLDER,
@@ -20,7 +21,9 @@ from tests.triggers.fakes import (
     FakeApiServer,
     FakeLogs,
     FakeMarks,
+    FakeObjects,
     FakeReleases,
+    FakeRules,
     FakeRuns,
     FakeSecrets,
     FakeStarter,
@@ -52,6 +55,8 @@ class Parts:
     secrets: FakeSecrets = field(default_factory=FakeSecrets)
     releases: FakeReleases = field(default_factory=FakeReleases)
     marks: FakeMarks = field(default_factory=FakeMarks)
+    rules: FakeRules = field(default_factory=FakeRules)
+    kept_freezes: FakeObjects = field(default_factory=FakeObjects)
     logs: FakeLogs = field(default_factory=FakeLogs)
     settings: ServerSettings = SETTINGS
 
@@ -76,6 +81,8 @@ def build(parts: Parts, folder: Path, starter: Starter | None = None) -> FastAPI
         declared=Declared(parts.apiserver, parts.secrets, convert),
         releases=parts.releases,
         marks=parts.marks,
+        rules=parts.rules,
+        freezes=Freezes(parts.kept_freezes),
         logs=parts.logs,
         tokens=Tokens(tokens_file(folder)),
         clock=lambda: 1_700_000_000.0,

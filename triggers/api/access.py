@@ -3,7 +3,7 @@
 import re
 import uuid
 from dataclasses import dataclass
-from typing import Annotated, Protocol, cast
+from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Header, Path, Request
 
@@ -11,8 +11,10 @@ from model.actor import Actor
 from model.key import ComponentKey
 from model.mark import Mark
 from model.release import Release
+from model.resources.freeze import Freeze
 from triggers.builds import Builds
 from triggers.declared import Declared, DeclaredComponent
+from triggers.gates import Gates
 from triggers.lanes import Lanes
 from triggers.previews import Previews
 from triggers.problem import Problem
@@ -35,6 +37,22 @@ class Releases(Protocol):
 
     async def releases(self, key: ComponentKey) -> list[Release]:
         """All that are kept."""
+        ...
+
+
+class Freezes(Protocol):
+    """`activities.freezes.Freezes`; its docstrings hold."""
+
+    async def make(self, namespace: str, name: str, spec: dict[str, Any]) -> Freeze:
+        """Hold gates shut. Raises Conflict and UserFailure."""
+        ...
+
+    async def all(self, namespace: str) -> list[Freeze]:
+        """Those of a namespace."""
+        ...
+
+    async def lift(self, namespace: str, name: str) -> None:
+        """Take one away. Raises NotFound."""
         ...
 
 
@@ -80,6 +98,8 @@ class Services:
     builds: Builds
     promotions: Promotions
     lanes: Lanes
+    gates: Gates
+    freezes: Freezes
     previews: Previews
     releases: Releases
     marks: Marks

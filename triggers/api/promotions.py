@@ -1,6 +1,6 @@
 """Promotions: what is on its way, sending a release on its way, and people's answers at gates."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -77,18 +77,29 @@ async def promote(use: Use, component: Key, actor: Steerer, request: RequestId, 
 @router.post("/approve")
 async def approve(use: Use, component: Key, actor: Steerer, request: RequestId, body: DecisionBody) -> Accepted:
     """Say yes to the release that waits at an environment's gate."""
-    return await _decide(use, component, actor, request, body, approve=True)
+    return await decide(use, component, actor, request, body)
 
 
 @router.post("/reject")
 async def reject(use: Use, component: Key, actor: Steerer, request: RequestId, body: DecisionBody) -> Accepted:
     """Say no to the release that waits at an environment's gate."""
-    return await _decide(use, component, actor, request, body, approve=False)
+    return await decide(use, component, actor, request, body, kind="reject")
 
 
-async def _decide(
-    use: Use, component: ComponentKey, actor: Actor, request: str, body: DecisionBody, approve: bool
+async def decide(
+    use: Use,
+    component: ComponentKey,
+    actor: Actor,
+    request: str,
+    body: DecisionBody,
+    kind: Literal["approve", "reject", "revoke", "override"] = "approve",
 ) -> Accepted:
+    """Hand a person's word to the gate.
+
+    Raises:
+        NotFound: nothing was ever sent there.
+        Conflict: nothing waits there, or the gate refuses the word, with its reason.
+    """
     lane = await use.lanes.get(component, body.environment)
     waiting = chosen(lane.at_gate, component, body)
     approval = Approval(
@@ -96,7 +107,8 @@ async def _decide(
         environment=body.environment,
         digest=body.digest or waiting.digest,
         actor=actor,
-        approve=approve,
+        approve=kind != "reject",
+        kind=kind if kind in ("revoke", "override") else "answer",
         reason=body.reason,
         at=use.clock(),
     )

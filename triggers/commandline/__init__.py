@@ -3,10 +3,20 @@
 Exit codes: 0 done, 1 failed, 2 usage, 3 waiting at a gate.
 """
 
-from triggers.commandline import applying, building, deciding, looking, moving, previewing, signing, steering
+from triggers.commandline import (
+    applying,
+    building,
+    deciding,
+    gating,
+    looking,
+    moving,
+    previewing,
+    signing,
+    steering,
+)
 from triggers.commandline.application import app
 
-for group in (looking, building, moving, deciding, previewing, steering, applying, signing):
+for group in (looking, building, moving, deciding, gating, previewing, steering, applying, signing):
     group.register(app)
 
 __all__ = ["app"]

@@ -20,6 +20,9 @@ from triggers.views import (
     BuildView,
     ComponentDetail,
     ComponentView,
+    DryRun,
+    Explanation,
+    FreezeView,
     LaneView,
     PreviewView,
     PromotionView,
@@ -144,6 +147,30 @@ class Api:
                 return
             yield response.content.decode(errors="replace")
             offset = int(response.headers[OFFSET_HEADER])
+
+    def explain(self, key: ComponentKey, environment: str, release: str = "") -> Explanation:
+        """The rules before an environment, and what is missing."""
+        return Explanation.model_validate(
+            self._get(f"{_path(key)}/lanes/{environment}/explain", release=release)
+        )
+
+    def dry_run(self, key: ComponentKey, release: str, until: str) -> DryRun:
+        """What would happen to a release now."""
+        return DryRun.model_validate(self._get(f"{_path(key)}/dry-run", release=release, until=until))
+
+    def freezes(self, namespace: str) -> list[FreezeView]:
+        """A namespace's freezes."""
+        return TypeAdapter(list[FreezeView]).validate_python(self._get(f"/namespaces/{namespace}/freezes"))
+
+    def freeze(self, namespace: str, body: Mapping[str, object]) -> Accepted:
+        """Hold gates shut; one effect per call."""
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        response = self._send("POST", f"/namespaces/{namespace}/freezes", headers=headers, json=body)
+        return Accepted.model_validate(response.json())
+
+    def unfreeze(self, namespace: str, name: str) -> Accepted:
+        """Let go what a freeze holds."""
+        return Accepted.model_validate(self._send("DELETE", f"/namespaces/{namespace}/freezes/{name}").json())
 
     def steer(
         self, key: ComponentKey, what: str, body: Mapping[str, object] | None = None, request: str = ""

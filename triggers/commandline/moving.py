@@ -10,8 +10,9 @@ from model.lane import Revision
 from triggers.commandline.application import Exit, Trouble
 from triggers.commandline.building import tell
 from triggers.commandline.client import Api, api_of
+from triggers.commandline.gating import exit_of, forecasts
 from triggers.commandline.looking import EXITS
-from triggers.commandline.output import Environment, Format, Name, Output, Reason, printable, show
+from triggers.commandline.output import Environment, Format, Name, Output, Reason, printable, render, show
 from triggers.progress import of_promotion
 from triggers.views import Progress
 
@@ -34,15 +35,21 @@ def promote(
     release: ReleaseName = "",
     pin: Annotated[bool, typer.Option("--pin", help="Newer releases do not supersede it.")] = False,
     allow_older: AllowOlder = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen now.")] = False,
     wait: Wait = False,
     timeout: Timeout = 900,
     output: Output = Format.TABLE,
 ) -> None:
     """Send a release (the newest without --release) through the pipeline, gates included.
 
-    Examples: towpath promote hello-world -e production --wait; towpath promote hello-world --release 3f2a9c1
+    Examples: towpath promote hello-world -e production --wait; towpath promote hello-world --release 3f2a9c1;
+    towpath promote hello-world --dry-run
     """
     api = api_of(context)
+    if dry_run:
+        found = api.dry_run(name, release, environment)
+        show(render(found, output, lambda _wide: forecasts(found)))
+        raise typer.Exit(exit_of(found.steps))
     body = {"release": release, "until": environment, "pinned": pin, "allow_older": allow_older}
     accepted = api.steer(name, "promotions", body)
     tell(accepted, output)
