@@ -7,7 +7,7 @@ from model.resources.declared import AGE, OPENCHOREO, Block, Column, Declared, K
 
 
 class ReleaseBindingSpec(Block):
-    """Towpath writes these to mirror its lanes; it does not take orders from them."""
+    """Towpath writes these to mirror its lanes. What somebody else writes there is promoted through the gates."""
 
     owner: ReleaseOwner
     environment: Word
