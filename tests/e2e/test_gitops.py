@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ spec:
   ports: [{port: 3000, targetPort: 3000}]
 """
 SECONDS = 60
+MANAGED = "--show-managed-fields"
 
 
 @dataclass
@@ -156,7 +158,7 @@ def test_a_release_reaches_its_environment_by_way_of_git(ledger: Ledger) -> None
     assert changed == FILE
     managers = {
         entry["manager"]
-        for deployment in ledger.app.site.see.objects("deployment", f"--namespace={ledger.flux}")
+        for deployment in ledger.app.site.see.objects("deployment", MANAGED, f"--namespace={ledger.flux}")
         for entry in deployment["metadata"]["managedFields"]
     }
     assert "towpath" not in managers
@@ -178,13 +180,13 @@ def test_what_towpath_writes_starts_nothing(ledger: Ledger, reverted: dict[str, 
     assert len(own) == 3
     for commit in own:
         what = f"the delivery of {commit[:7]}"
-        told = ledger.app.site.see.until(what, SECONDS, lambda commit=commit: ledger.delivered(commit))
+        told = ledger.app.site.see.until(what, SECONDS, functools.partial(ledger.delivered, commit))
         assert told.startswith("**OwnCommit**"), told
         assert not ledger.app.workflows(commit)
 
 
 def binding(ledger: Ledger, environment: str) -> dict[str, Any]:
-    found = ledger.app.site.see.objects("releasebindings", f"--namespace={ledger.app.site.namespace}")
+    found = ledger.app.site.see.objects("releasebindings", MANAGED, f"--namespace={ledger.app.site.namespace}")
     wanted = f"ledger-{environment}"
     return next((one for one in found if one["metadata"]["name"] == wanted), {})
 
