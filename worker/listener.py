@@ -59,7 +59,7 @@ class Certificate:
         return ()
 
 
-class _Beside(uvicorn.Server):
+class Listener(uvicorn.Server):
     """A server that leaves the process's signals to another."""
 
     @contextmanager
@@ -72,7 +72,7 @@ async def serve(first: uvicorn.Config, second: uvicorn.Config | None, certificat
     if second is None or certificate is None:
         await uvicorn.Server(first).serve()
         return
-    beside = _Beside(second)
+    beside = Listener(second)
     serving = asyncio.create_task(beside.serve())
     fresh = asyncio.create_task(certificate.keep_fresh())
     try:

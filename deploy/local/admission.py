@@ -8,6 +8,7 @@ import ipaddress
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -54,9 +55,14 @@ def register(settings: Settings) -> None:
     Raises:
         StackError: the API server refused.
     """
+    cluster.apply(settings, "--filename=-", stdin=json.dumps(registration(settings)))
+
+
+def registration(settings: Settings) -> dict[str, Any]:
+    """The cluster's ValidatingWebhookConfiguration: which manifests, and where it asks."""
     authority = base64.b64encode(certificate(settings).authority.read_bytes()).decode()
     url = f"https://{settings.bridge_address}:{settings.admission_port}/admission"
-    manifest = {
+    return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingWebhookConfiguration",
         "metadata": {"name": NAME, "labels": {"app.kubernetes.io/part-of": "towpath"}},
@@ -83,7 +89,6 @@ def register(settings: Settings) -> None:
             }
         ],
     }
-    cluster.apply(settings, "--filename=-", stdin=json.dumps(manifest))
 
 
 def _is_for(path: Path, address: str) -> bool:
