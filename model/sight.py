@@ -128,7 +128,7 @@ def summary(memory: Memory, seconds: float, unclear: Sequence[Finding] = ()) -> 
     return Verdict(
         health="healthy",
         reason="StayedHealthy",
-        message=f"Nothing turned unhealthy in {memory.looks} looks over {seconds:g} s.",
+        message=f"In {memory.looks} looks over {seconds:g} s no check failed as often in a row as its limit.",
         observations=memory.observations,
     )
 

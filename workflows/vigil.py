@@ -1,5 +1,6 @@
 """Vigil: watching on after a promotion, and the alarm when what was healthy no longer is."""
 
+import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
@@ -36,6 +37,22 @@ class Vigil:
     @workflow.run
     async def run(self, request: VigilRequest) -> Verdict:
         """The alarm's verdict, or at the end healthy; inconclusive when nobody could tell at the end."""
+        try:
+            return await self._watch(request)
+        except (asyncio.CancelledError, ActivityError) as error:
+            if not is_cancelled_exception(error):
+                raise
+            # Told by the lane, which is not to see a failure in it.
+            stage("superseded")
+            self._show("is no longer watched: the lane has moved on")
+            return Verdict(
+                health="inconclusive",
+                reason="NoLongerWatched",
+                message="The lane has moved on.",
+                observations=self._memory.observations,
+            )
+
+    async def _watch(self, request: VigilRequest) -> Verdict:
         self._show("is watched")
         while (left := self._until - workflow.time()) > 0:
             await workflow.sleep(timedelta(seconds=min(request.interval_seconds, left)))
