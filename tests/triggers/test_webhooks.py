@@ -13,6 +13,7 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from model.change_request import ChangeRequest
 from model.failure import UserFailure
 from model.push import Ignored, Ping, Push
 from tests.triggers.fakes import (
@@ -408,7 +409,7 @@ mostly_push = st.fixed_dictionaries(
         "pusher": json_values,
     },
 )
-events = st.sampled_from(["push", "ping", "create", "", "\u00e9", "x" * 100])
+events = st.sampled_from(["push", "ping", "create", "pull_request", "change", "", "\u00e9", "x" * 100])
 
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: str(provider.name))
@@ -429,9 +430,9 @@ def test_parsers_answer_or_refuse_and_never_crash(provider: Any, content: bytes,
     except Problem as problem:
         assert problem.status == 400  # noqa: PT017  (any of three ends is fine)
     except UserFailure as failure:
-        assert failure.reason in ("BadRepositoryAddress", "BadRef", "BadCommit")  # noqa: PT017
+        assert failure.reason in ("BadRepositoryAddress", "BadRef", "BadCommit", "BadChange")  # noqa: PT017
     else:
-        assert isinstance(parsed, Push | Ping | Ignored)
+        assert isinstance(parsed, Push | ChangeRequest | Ping | Ignored)
 
 
 def test_names_shown_to_people_are_cut_and_printable() -> None:
