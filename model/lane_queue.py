@@ -206,7 +206,7 @@ def _supersede_older(state: LaneState, request: LaneRequest) -> Notices:
         other
         for other in _queued(state)
         if other.release.sequence <= request.release.sequence
-        and other.promotion != request.promotion
+        and (other.promotion != request.promotion or not request.promotion)
         and not other.pinned
         and other.kind != "restore"
     ]

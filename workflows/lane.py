@@ -51,6 +51,7 @@ class Lane:
         self._rollout: ChildWorkflowHandle[Rollout, RolloutResult] | None = None
         self._pending: Notices = []
         self._retiring = False
+        self._stopping = False
         self._outdated = False
 
     @workflow.query
@@ -88,8 +89,7 @@ class Lane:
     def retire(self) -> None:
         """The component is gone: take down what runs, and end."""
         self._retiring = True
-        if self._rollout is not None:
-            self._rollout.cancel()
+        self._stop()
 
     @workflow.update
     def order(self, order: Order) -> Answer:
@@ -152,7 +152,13 @@ class Lane:
 
     def _make_way(self) -> None:
         """Stop what is under way for what goes before it."""
-        if self._rollout is not None and gives_way(self._state):
+        if gives_way(self._state):
+            self._stop()
+
+    def _stop(self) -> None:
+        """End the rollout under way where it stands; asked once, since twice is an error to some servers."""
+        if self._rollout is not None and not self._stopping:
+            self._stopping = True
             self._rollout.cancel()
 
     async def _may_begin(self, work: Work) -> bool:
@@ -320,7 +326,7 @@ class Lane:
             )
             self._tell_started(request)
             if self._state.rules >= RULES and (self._retiring or gives_way(self._state)):
-                self._rollout.cancel()
+                self._stop()
             return await self._rollout
         except ChildWorkflowError as error:
             if is_cancelled_exception(error):
@@ -332,7 +338,7 @@ class Lane:
             verdict = Verdict(health="inconclusive", reason=cause.reason, message=cause.message)
             return RolloutResult(result="stuck", verdict=verdict)
         finally:
-            self._rollout = None
+            self._rollout, self._stopping = None, False
 
     async def _send_notices(self) -> None:
         """Tell promotions what became of what they asked; one that has ended needs no answer."""

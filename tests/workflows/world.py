@@ -95,10 +95,12 @@ def push(number: int, **changed: object) -> Push:
 
 @dataclass
 class World:
-    """Scripts: `verdicts[(environment, commit number)]`, `builds[commit number]`. Everything else is well."""
+    """Scripts: `verdicts[(environment, commit number)]` of rollouts, `verified` likewise of the checks after
+    them, `builds[commit number]`. Everything else is well."""
 
     pipeline: Pipeline = field(default_factory=pipeline)
     verdicts: dict[tuple[str, int], Verdict] = field(default_factory=dict)
+    verified: dict[tuple[str, int], Verdict] = field(default_factory=dict)
     builds: dict[int, list[BuildResult]] = field(default_factory=lambda: defaultdict(list))
     build_gates: dict[int, asyncio.Event] = field(default_factory=dict)
     apply_gate: asyncio.Event | None = None
@@ -254,4 +256,5 @@ class World:
 
     @activity.defn(name="verification.verify")
     async def verify(self, request: RolloutRequest) -> Verdict:
-        return HEALTHY
+        number = int(request.release.commit.id, 16)
+        return self.verified.get((request.target.step.environment, number), HEALTHY)
