@@ -47,5 +47,6 @@ class Dependencies:
         raise UserFailure(
             "DependencyMissing",
             f"{target.component.key} calls endpoint {dependency.endpoint!r} of {dependency.component}, which does "
-            f"not run in {target.step.environment} (namespace {namespace}); deploy it there first.",
+            f"not run in {target.step.neighbours or target.step.environment} (namespace {namespace}); "
+            "deploy it there first.",
         )

@@ -11,7 +11,8 @@ class EnvironmentStep(Value):
     """One environment of the pipeline: where it is, what it waits for, and its rules.
 
     `plane` names the data plane, `sources` the environments that the same release must have passed. `preview`:
-    no environment of any pipeline, but the place of a change request's preview.
+    no environment of any pipeline, but the place of a change request's preview; what it calls is found in
+    environment `neighbours`.
     """
 
     environment: str
@@ -20,6 +21,7 @@ class EnvironmentStep(Value):
     sources: tuple[str, ...] = ()
     policy: StepPolicy = StepPolicy()
     preview: bool = False
+    neighbours: str = ""
 
 
 class Pipeline(Value):

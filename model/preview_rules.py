@@ -65,16 +65,24 @@ def environment(change: str) -> str:
 
 def step(first: EnvironmentStep, change: str) -> EnvironmentStep:
     """Where a preview runs: on the plane of the pipeline's first environment, verified by its rules, behind no
-    gate."""
+    gate. What it calls is that environment's, unless that is production.
+
+    Hooks stay away, since what they change (a database) is the environment's and not the preview's; so do metrics'
+    queries, which know it by another name.
+    """
     policy = first.policy
     return EnvironmentStep(
         environment=environment(change),
         plane=first.plane,
         preview=True,
+        neighbours="" if first.production else first.environment,
         policy=StepPolicy(
             stability_seconds=policy.stability_seconds,
             deadline_seconds=policy.deadline_seconds,
             checks=policy.checks,
+            grpc=policy.grpc,
+            jobs=policy.jobs,
+            verification_seconds=policy.verification_seconds,
             source=f"preview of {first.environment}",
         ),
     )

@@ -20,7 +20,7 @@ def namespace(target: Target) -> dict[str, Any]:
             "name": target.namespace,
             "labels": {
                 **environment_labels(target),
-                **({labels.PREVIEW: "true"} if target.step.preview else {}),
+                **_preview_labels(target),
                 **{f"pod-security.kubernetes.io/{mode}": ENFORCED for mode in ("enforce", "audit", "warn")},
             },
         },
@@ -32,3 +32,11 @@ def environment_labels(target: Target) -> dict[str, str]:
     return labels.for_environment(
         target.component.key.namespace, target.component.project, target.step.environment
     )
+
+
+def _preview_labels(target: Target) -> dict[str, str]:
+    """By which a preview is told from an environment, and let in by the components that it calls."""
+    step = target.step
+    if not step.preview:
+        return {}
+    return {labels.PREVIEW: "true", **({labels.NEIGHBOURS: step.neighbours} if step.neighbours else {})}

@@ -43,7 +43,8 @@ def component_policy(
 ) -> dict[str, Any]:
     """Callers by each endpoint's visibility, and the way to each declared dependency.
 
-    `project`: the same namespace. `namespace`: every project of the same control-plane namespace, same
+    `project`: the same namespace, and previews of the project that have this environment for neighbours.
+    `namespace`: every project of the same control-plane namespace, same
     environment. `internal`: every namespace that Towpath manages. `external`: anywhere. The data plane's
     own worker may always ask the endpoints, since it verifies them.
     """
@@ -69,6 +70,7 @@ def _ingress(target: Target, endpoint: Endpoint) -> dict[str, Any]:
     peers: list[dict[str, Any]] = [
         {"podSelector": {}},
         {"namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: PLANE_NAMESPACE}}},
+        {"namespaceSelector": {"matchLabels": _previews(target, "namespace" in endpoint.visibility)}},
     ]
     if "namespace" in endpoint.visibility:
         same = {
@@ -80,6 +82,16 @@ def _ingress(target: Target, endpoint: Endpoint) -> dict[str, Any]:
     if "internal" in endpoint.visibility:
         peers.append({"namespaceSelector": {"matchLabels": {labels.MANAGED_BY: labels.MANAGER}}})
     return {"from": peers, "ports": [port]}
+
+
+def _previews(target: Target, of_all_projects: bool) -> dict[str, str]:
+    """The namespaces of previews that have this environment's components for neighbours."""
+    return {
+        labels.MANAGED_BY: labels.MANAGER,
+        labels.NAMESPACE: target.component.key.namespace,
+        labels.NEIGHBOURS: target.step.environment,
+        **({} if of_all_projects else {labels.PROJECT: target.component.project}),
+    }
 
 
 def egress(target: Target, connection: Connection) -> dict[str, Any]:
@@ -101,7 +113,7 @@ def protocol(endpoint: Endpoint) -> str:
 
 
 def dependency_namespace(target: Target, project: str) -> str:
-    """The data-plane namespace in which a dependency of this component runs: same environment."""
-    return names.data_namespace(
-        target.component.key.namespace, project or target.component.project, target.step.environment
-    )
+    """The data-plane namespace in which a dependency of this component runs: same environment, or that of a
+    preview's neighbours."""
+    environment = target.step.neighbours or target.step.environment
+    return names.data_namespace(target.component.key.namespace, project or target.component.project, environment)

@@ -171,9 +171,9 @@ def test_dependencies_are_let_out_to_and_told_of() -> None:
 @pytest.mark.parametrize(
     ("visibility", "expected"),
     [
-        (("project",), {"same namespace"}),
-        (("namespace",), {"same namespace", "same environment"}),
-        (("internal",), {"same namespace", "anything of towpath"}),
+        (("project",), {"same namespace", "the project's previews"}),
+        (("namespace",), {"same namespace", "same environment", "all previews"}),
+        (("internal",), {"same namespace", "anything of towpath", "the project's previews"}),
         (("project", "external"), {"anywhere"}),
     ],
 )
@@ -186,6 +186,9 @@ def test_callers_are_let_in_by_visibility(visibility: Any, expected: set[str]) -
         chosen = peer.get("namespaceSelector", {}).get("matchLabels", {})
         if "podSelector" in peer:
             let_in.add("same namespace")
+        elif labels.NEIGHBOURS in chosen:
+            assert (chosen[labels.NAMESPACE], chosen[labels.NEIGHBOURS]) == ("default", "development")
+            let_in.add("the project's previews" if labels.PROJECT in chosen else "all previews")
         elif labels.ENVIRONMENT in chosen:
             assert chosen[labels.NAMESPACE] == "default"
             let_in.add("same environment")
