@@ -24,6 +24,7 @@ from activities.outside import Outside
 from activities.preview_namespace import PreviewNamespace
 from activities.preview_plans import PreviewPlans
 from activities.previews import Previews
+from activities.progress import Progress
 from activities.prometheus import DEFAULT, Prometheus
 from activities.reconciliation import Reconciliation
 from activities.registry import Registry
@@ -115,6 +116,7 @@ def data_worker(client: Client, settings: Settings, apiserver: ApiServer) -> Wor
     verification = Verification(apiserver, prometheus=prometheus)
     instances = (
         Cluster(apiserver),
+        Progress(apiserver),
         verification,
         Watchkeeping(apiserver, verification, prometheus),
         Jobs(apiserver),
