@@ -99,9 +99,10 @@ def take(state: PreviewState, event: PreviewEvent, now: float) -> bool:
         return False
     state.recent = [*state.recent, event.id][-IDS_KEPT:]
     if event.action == "close":
+        # Also of what is closed already: an opening from between the two must not open it.
+        state.wanted_at = event.at
         if state.ending is not None and state.ending.by in ("request", "component"):
             return False
-        state.wanted_at = event.at
         state.ending = Ending(by="request", reason=event.reason or "The request was closed.", since=now)
         return True
     if state.ending is not None and not _opens_again(state, event):

@@ -4,7 +4,7 @@ import itertools
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model import names, preview_rules
@@ -119,6 +119,7 @@ EVENTS = st.lists(
 
 
 @given(EVENTS, st.randoms(use_true_random=False))
+@settings(max_examples=500)
 def test_whatever_order_events_come_in_an_older_one_never_wins(events: list[tuple[str, int]], random: Any) -> None:
     shuffled = [event(action, at) for action, at in events]
     random.shuffle(shuffled)
