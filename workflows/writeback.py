@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from temporalio import workflow
@@ -149,12 +150,17 @@ class WriteBack:
         self._show(f"**waiting**: {message}")
         await self._tell(asked.request, "AwaitingMerge", message)
         self._pending = MergeRequest(rollout=self._rollout, request=asked.request, written=written)
-        merging = perform(GitOpsRepositories.merged, self._pending, summary=written.proposal)
+        merging = asyncio.create_task(perform(GitOpsRepositories.merged, self._pending, summary=written.proposal))
         try:
-            merged = await asyncio.wait_for(merging, self._gitops.merge_seconds)
+            await workflow.wait_condition(merging.done, timeout=self._gitops.merge_seconds)
         except TimeoutError:
+            await _end(merging)
             await self.withdraw()
             raise NotMergedInTime(f"Nobody merged {where} in time; the branch was withdrawn.") from None
+        except asyncio.CancelledError:
+            await _end(merging)
+            raise
+        merged = merging.result()
         self._pending = None
         if merged.commit not in self._own:
             self._own.append(merged.commit)
@@ -221,3 +227,9 @@ class NotMergedInTime(Exception):
 
 def _late(late: NotMergedInTime) -> Verdict:
     return Verdict(health="inconclusive", reason="NotMergedInTime", message=str(late))
+
+
+async def _end(task: asyncio.Task[Written]) -> None:
+    task.cancel()
+    with suppress(ActivityError, asyncio.CancelledError):
+        await task
