@@ -117,3 +117,45 @@ def test_a_policy_that_cannot_be_read_is_not_passed_over() -> None:
     with pytest.raises(UserFailure) as caught:
         resolved(LINE, policy("broken", {}, stability="soon"))
     assert "spec.stability" in caught.value.message
+
+
+GITOPS = {
+    "repository": {"url": "https://git.example/ops.git", "secretRef": {"name": "ops"}},
+    "path": "apps/production/kustomization.yaml",
+    "write": "kustomizeImage",
+    "image": "web",
+    "controller": {"name": "apps", "namespace": "flux-system"},
+    "timeout": "2m",
+}
+
+
+def test_gitops_says_where_a_release_is_written_and_who_applies_it() -> None:
+    rules = resolved(LINE, policy("ops", {"environment": "production"}, gitops=GITOPS)).step("production").policy
+    assert rules.gitops is not None
+    assert (rules.gitops.branch, rules.gitops.mode, rules.gitops.secret) == ("main", "commit", "ops")
+    assert (rules.gitops.controller.kind, rules.gitops.controller.namespace) == ("Kustomization", "flux-system")
+    assert rules.gitops.wait_seconds == 120
+    assert "gitops: PromotionPolicy ops" in rules.source
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"path": "../outside.yaml"}, "path"),
+        ({"path": "a/../../b"}, "path"),
+        ({"path": "-rf"}, "path"),
+        ({"path": ".git/config"}, "path"),
+        ({"repository": {"url": "file:///etc"}}, "repository"),
+        ({"repository": {"url": "https://me:secret@git.example/x.git"}}, "repository"),
+        ({"repository": {"url": "https://git.example/x.git", "branch": "a..b"}}, "repository"),
+        ({"image": None}, "image"),
+        ({"write": "helmValue"}, "key"),
+        ({"write": "helmValue", "key": "a..b"}, "key"),
+        ({"timeout": "2h"}, "timeout"),
+        ({"controller": {"kind": "Deployment", "name": "x"}}, "controller.kind"),
+    ],
+)
+def test_gitops_that_could_not_work_is_refused_with_its_field(changed: dict[str, Any], field: str) -> None:
+    stated = {key: value for key, value in {**GITOPS, **changed}.items() if value is not None}
+    with pytest.raises(UserFailure, match=rf"ops.*spec\.gitops\.{field}"):
+        resolved(LINE, policy("ops", {"environment": "production"}, gitops=stated))

@@ -277,3 +277,50 @@ async def test_pushes_of_many_branches_at_once_share_fetches(working: Working, t
     assert isinstance(missing, NotFound)
     assert missing.reason == "RefNotFound"
     assert program.fetches <= 3
+
+
+ROLLOUT = "rollout/default/hello/development/3"
+OURS = f"web: development runs web-1\n\nBecause.\n\nTowpath-Release: web-1\nTowpath-Rollout: {ROLLOUT}"
+
+
+async def test_commits_that_claim_to_be_ours_are_told_with_the_rollout_they_name(
+    source: Source, working: Working
+) -> None:
+    first = working.commit({"deploy/k.yaml": "1", "app.js": "1"})
+    second = working.commit({"deploy/k.yaml": "2"}, OURS)
+    third = working.commit({"deploy/k.yaml": "3"}, OURS)
+    await working.push()
+    assert (await ask(source, working, first, third)).written == {second: ROLLOUT, third: ROLLOUT}
+
+
+CLAIMS = ("a change", f"x\n\nTowpath-Rollout: {'y' * 600}", "x\n\nTowpath-Rollout: -a;b")
+
+
+@pytest.mark.parametrize("message", CLAIMS)
+async def test_one_commit_of_somebody_else_makes_a_push_somebody_elses(
+    source: Source, working: Working, message: str
+) -> None:
+    first = working.commit({"deploy/k.yaml": "1"})
+    working.commit({"app.js": "evil"}, message)
+    last = working.commit({"deploy/k.yaml": "2"}, OURS)
+    await working.push()
+    assert (await ask(source, working, first, last)).written == {}
+
+
+async def test_a_merge_of_our_commit_is_ours_unless_something_else_comes_with_it(
+    source: Source, working: Working
+) -> None:
+    first = working.commit({"deploy/k.yaml": "1", "app.js": "1"})
+    working.git("switch", "--quiet", "--create", "proposal")
+    ours = working.commit({"deploy/k.yaml": "2"}, OURS)
+    working.git("switch", "--quiet", "main")
+    working.git("merge", "--quiet", "--no-ff", "--no-edit", "proposal")
+    await working.push()
+    merged = working.git("rev-parse", "HEAD")
+    assert (await ask(source, working, first, merged)).written == {ours: ROLLOUT}
+    for files in ({"app.js": "evil"}, {"deploy/k.yaml": "evil"}):
+        working.git("reset", "--quiet", "--hard", first)
+        working.git("merge", "--quiet", "--no-ff", "--no-commit", "proposal")
+        evil = working.commit(files, "Merge branch 'proposal'")
+        await working.push("+HEAD:refs/heads/main")
+        assert (await ask(source, working, first, evil)).written == {}
