@@ -8,7 +8,7 @@ from deploy.local import versions
 from deploy.local.image import ScratchImage
 from deploy.local.maven import MavenServer
 from deploy.local.part import Part
-from deploy.local.recipe import GoInstall, GoModule
+from deploy.local.recipe import GoFiles, GoInstall, GoModule
 from deploy.local.settings import Settings
 
 _ARGO = "github.com/argoproj/argo-workflows/v4"
@@ -222,6 +222,19 @@ ARGO_ROLLOUTS = Part(
     heavy=True,
 )
 """Part of an extra: see ``extras.py``, as for all that ``PARTS`` does not name."""
+
+GATEWAY_API = Part(
+    name="gateway-api",
+    version=versions.GATEWAY_API,
+    recipe=GoFiles(
+        module="sigs.k8s.io/gateway-api",
+        version=f"v{versions.GATEWAY_API}",
+        copies=(("httproutes.yaml", "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"),),
+    ),
+    outputs=("httproutes.yaml",),
+    expected_seconds=5,
+)
+"""Part of an extra: the definition of routes whose weights a canary sets."""
 
 _PROMETHEUS = "github.com/prometheus/prometheus"
 

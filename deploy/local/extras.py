@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local import flux, prometheus, rollouts
-from deploy.local.catalogue import ARGO_ROLLOUTS, FLUX_KUSTOMIZE, FLUX_SOURCE, PROMETHEUS
+from deploy.local.catalogue import ARGO_ROLLOUTS, FLUX_KUSTOMIZE, FLUX_SOURCE, GATEWAY_API, PROMETHEUS
 from deploy.local.errors import StackError
 from deploy.local.part import Part
 from deploy.local.service import Service
@@ -50,7 +50,7 @@ EXTRAS: tuple[Extra, ...] = (
     ),
     Extra(
         name=rollouts.NAME,
-        parts=(ARGO_ROLLOUTS,),
+        parts=(ARGO_ROLLOUTS, GATEWAY_API),
         services=rollouts.services,
         manifests=rollouts.write_manifests,
     ),

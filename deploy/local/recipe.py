@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -86,13 +87,7 @@ class GoModule:
         source = Path(
             bench.run(["go", "list", "-m", "-f", "{{.Dir}}", self.source], cwd=folder, env=_GO_ENVIRONMENT).strip()
         )
-        for name, path in self.copies:
-            if (source / path).is_dir():
-                # Plain copies: the module cache is read-only, and its modes would come along.
-                shutil.copytree(source / path, bench.output / name, copy_function=shutil.copyfile)
-                _make_writable(bench.output / name)
-            else:
-                shutil.copyfile(source / path, bench.output / name)
+        _keep(source, self.copies, bench.output)
 
     def _vendored(self, folder: Path, bench: Workbench) -> Path:
         """A copy of the tools module with its dependencies beside it, the lost files put back."""
@@ -134,6 +129,41 @@ class GoInstall:
         )
         (target / _command_name(self.package)).rename(bench.output / self.binary)
         target.rmdir()
+
+
+@dataclass(frozen=True)
+class GoFiles:
+    """Files out of a module, verified by Go's checksum database; nothing is compiled.
+
+    Args:
+        module: path of the module.
+        version: its version, with its ``v``.
+        copies: files and folders to keep: name here and path there.
+    """
+
+    module: str
+    version: str
+    copies: tuple[tuple[str, str], ...]
+
+    def fingerprint(self) -> str:
+        """The module, its version and what is kept of it."""
+        return repr(self)
+
+    def make(self, bench: Workbench) -> None:
+        """Copy the files into ``bench.output``. Raises ``BuildFailed``."""
+        argv = ["go", "mod", "download", "-json", f"{self.module}@{self.version}"]
+        told = json.loads(bench.run(argv, cwd=bench.output, env=_GO_ENVIRONMENT))
+        _keep(Path(told["Dir"]), self.copies, bench.output)
+
+
+def _keep(source: Path, copies: tuple[tuple[str, str], ...], output: Path) -> None:
+    for name, path in copies:
+        if (source / path).is_dir():
+            # Plain copies: the module cache is read-only, and its modes would come along.
+            shutil.copytree(source / path, output / name, copy_function=shutil.copyfile)
+            _make_writable(output / name)
+        else:
+            shutil.copyfile(source / path, output / name)
 
 
 def _command_name(package: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local import cluster
-from deploy.local.catalogue import ARGO_ROLLOUTS
+from deploy.local.catalogue import ARGO_ROLLOUTS, GATEWAY_API
 from deploy.local.configuration import write_yaml
 from deploy.local.readiness import http_ok
 from deploy.local.service import Service
@@ -22,7 +22,8 @@ _USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 
 
 def write_manifests(settings: Settings) -> Path:
-    """Upstream's definitions, and an account that may do what rollouts take and no more.
+    """Upstream's definitions, those of the routes whose weights a canary sets, and an account that may do
+    what rollouts take and no more.
 
     Upstream's own role reads every Secret and writes ingresses, jobs and meshes: none of that is needed
     where the engine does the analysis.
@@ -33,13 +34,14 @@ def write_manifests(settings: Settings) -> Path:
     folder = settings.state / NAME / "manifests"
     shutil.rmtree(folder / "crds", ignore_errors=True)
     shutil.copytree(ARGO_ROLLOUTS.folder(settings) / "crds", folder / "crds")
+    shutil.copyfile(GATEWAY_API.folder(settings) / "httproutes.yaml", folder / "httproutes.yaml")
     write_yaml(folder / "account.yaml", *account())
     write_yaml(
         folder / "kustomization.yaml",
         {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
-            "resources": ["crds", "account.yaml"],
+            "resources": ["crds", "httproutes.yaml", "account.yaml"],
         },
     )
     return folder

@@ -15,6 +15,7 @@ TEMPORAL_TEST_SERVER: Final = "1.32.1"
 COREDNS: Final = "1.12.4"
 CILIUM: Final = "1.18.6"
 ARGO_ROLLOUTS: Final = "1.9.0"
+GATEWAY_API: Final = "1.4.0"
 PROMETHEUS: Final = "0.315.0"  # the module's number of 3.15.0
 FLUX_SOURCE: Final = "1.8.0"
 FLUX_KUSTOMIZE: Final = "1.7.3"
