@@ -82,7 +82,13 @@ class PreviewPlans:
         try:
             rules = await self._rules(component)
         except UserFailure as failure:
-            return Unwanted(component=key, reason=failure.reason, message=failure.message)
+            return Unwanted(
+                component=key,
+                api_version=component.api_version,
+                reason=failure.reason,
+                message=failure.message,
+                unclear=True,
+            )
         if not rules.enabled:
             message = f'Annotation {preview_rules.PREVIEWS} is not "true" on the component or its project.'
             return Unwanted(component=key, reason="PreviewsOff", message=message)

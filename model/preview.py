@@ -41,11 +41,14 @@ class PreviewPlan(Value):
 
 
 class Unwanted(Value):
-    """A component of the repository that gets no preview of a change, and why."""
+    """A component of the repository that gets no preview of a change, and why. `unclear`: what it says about
+    previews cannot be read, so that one which runs is left alone."""
 
     component: ComponentKey
+    api_version: str = "openchoreo.dev/v1alpha1"
     reason: str
     message: str
+    unclear: bool = False
 
 
 class Candidates(Value):

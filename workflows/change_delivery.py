@@ -51,7 +51,11 @@ class ChangeDelivery:
                 ]
                 await self._end_previews(dict.fromkeys(everybody, "The request was closed."))
                 return self._end("Told", "The request is closed.")
-            await self._end_previews({each.component: each.message for each in found.unwanted})
+            await self._end_previews({each.component: each.message for each in found.unwanted if not each.unclear})
+            for each in found.unwanted:
+                if each.unclear:
+                    told = Component(key=each.component, api_version=each.api_version)
+                    self._warn(told, each.reason, each.message)
             if not found.wanted:
                 return self._nobody(found)
             if change.fork:

@@ -20,6 +20,7 @@ from activities.apiserver import ApiServer
 from deploy.local.exports import exports
 from deploy.local.settings import Settings as StackSettings
 from model import declared, workload_file
+from model.change_request import ChangeRequest
 from model.push import Push
 from triggers.commandline import app
 from triggers.webhooks.document import Document
@@ -188,8 +189,12 @@ async def test_a_manifest_is_taken_by_the_api_server(block: Block, cluster: ApiS
 
 @pytest.mark.parametrize("block", blocks("json"), ids=str)
 def test_a_webhook_is_read(block: Block) -> None:
-    headers = {"x-towpath-event": "push", "x-towpath-delivery": "docs"}
+    kind = "change" if '"change"' in block.text else "push"
+    headers = {"x-towpath-event": kind, "x-towpath-delivery": "docs"}
     event = Git().parse(headers, Document.read(block.text.encode()))
+    if isinstance(event, ChangeRequest):
+        assert (event.branch, event.base, event.order > 0) == ("feature/idea", "main", True)
+        return
     assert isinstance(event, Push)
     assert event.ref == "refs/heads/main"
 

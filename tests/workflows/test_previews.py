@@ -476,6 +476,19 @@ async def test_a_branch_that_cannot_be_read_is_told(serve: Serve, world: Preview
     assert "RefNotFound" in world.reasons()
 
 
+async def test_annotations_that_cannot_be_read_are_told_and_end_nothing(serve: Serve, world: PreviewWorld) -> None:
+    async with serve(world) as environment:
+        await announce(environment, request("open", 1))
+        await ready(environment, 1)
+        message = "metadata.annotations.towpath.dev/previews: write"
+        world.unwanted = (Unwanted(component=KEY, reason="InvalidManifest", message=message, unclear=True),)
+        told = await announce(environment, request("update", 2))
+        await seen(lambda: "InvalidManifest" in world.reasons())
+        state = await phase(environment, "ready")
+    assert (told.outcome, told.message) == ("NobodyPreviews", message)
+    assert state.shown == commit(1).id
+
+
 async def test_annotations_that_cannot_be_read_fail_the_preview_with_their_name(
     serve: Serve, world: PreviewWorld
 ) -> None:
