@@ -143,6 +143,8 @@ def _configuration(kubeconfig: Path) -> dict[str, Any]:
                 # What an application says must not pass for what the cluster knows.
                 "honor_labels": False,
                 "sample_limit": 5000,
+                # A file that an application serves as its metrics has no content type worth the name.
+                "fallback_scrape_protocol": "PrometheusText1.0.0",
                 "kubernetes_sd_configs": [{"role": "pod", "kubeconfig_file": str(kubeconfig)}],
                 "relabel_configs": relabelings,
             }

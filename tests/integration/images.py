@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.local.containerd import ctr
@@ -31,9 +32,15 @@ _LINKS = (
 )
 
 
-def busybox(settings: Settings, command: tuple[str, ...] = ("/bin/sh",)) -> Image:
-    """The image by digest, imported into the stack's containerd unless it is there; `command` is its own."""
-    layer = _layer()
+def busybox(
+    settings: Settings, command: tuple[str, ...] = ("/bin/sh",), programs: Mapping[str, Path] | None = None
+) -> Image:
+    """The image by digest, imported into the stack's containerd unless it is there; `command` is its own.
+
+    `programs` are static binaries to put beside busybox, by their names in `/bin`.
+    """
+    layer = _layer(programs or {})
+    name = "-".join(["test", *(programs or {})])
     config = _json(
         {
             "architecture": "amd64",
@@ -54,7 +61,7 @@ def busybox(settings: Settings, command: tuple[str, ...] = ("/bin/sh",)) -> Imag
     listed = _run(ctr(settings, "images", "list", "--quiet")).splitlines()
     if image.reference not in listed:
         entry = _descriptor("application/vnd.oci.image.manifest.v1+json", manifest)
-        entry["annotations"] = {"io.containerd.image.name": f"{REPOSITORY}:test"}
+        entry["annotations"] = {"io.containerd.image.name": f"{REPOSITORY}:{name}"}
         files = {
             "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
             "index.json": _json({"schemaVersion": 2, "manifests": [entry]}),
@@ -64,11 +71,11 @@ def busybox(settings: Settings, command: tuple[str, ...] = ("/bin/sh",)) -> Imag
             archive = Path(folder, "busybox.tar")
             archive.write_bytes(_tar(files))
             _run(ctr(settings, "images", "import", str(archive)))
-        _run(ctr(settings, "images", "tag", "--force", f"{REPOSITORY}:test", image.reference))
+        _run(ctr(settings, "images", "tag", "--force", f"{REPOSITORY}:{name}", image.reference))
     return image
 
 
-def _layer() -> bytes:
+def _layer(programs: Mapping[str, Path]) -> bytes:
     program = shutil.which("busybox")
     if program is None:
         raise RuntimeError("these tests need busybox-static (apt-get install busybox-static)")
@@ -78,10 +85,11 @@ def _layer() -> bytes:
                 entry = tarfile.TarInfo(folder)
                 entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
                 tar.addfile(entry)
-            binary = Path(program).resolve().read_bytes()
-            entry = tarfile.TarInfo("bin/busybox")
-            entry.size, entry.mode = len(binary), 0o755
-            tar.addfile(entry, io.BytesIO(binary))
+            for name, path in {"busybox": Path(program), **programs}.items():
+                binary = path.resolve().read_bytes()
+                entry = tarfile.TarInfo(f"bin/{name}")
+                entry.size, entry.mode = len(binary), 0o755
+                tar.addfile(entry, io.BytesIO(binary))
             for link in _LINKS:
                 entry = tarfile.TarInfo(f"bin/{link}")
                 entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
