@@ -6,6 +6,7 @@ from temporalio import activity
 
 from activities.dataplane import Kubernetes
 from model import labels
+from model.gitops import by_gitops, place
 from model.manifests.metadata import selector
 from model.soak import Steadiness, SteadinessQuestion
 from model.steadiness import judge
@@ -26,7 +27,8 @@ class Soaking:
         Raises:
             InfrastructureFailure: the API server cannot be asked.
         """
-        target = question.target
-        chosen = labels.query(selector(target))
+        target = place(question.target)
+        # What GitOps makes has labels of its own; the digest tells its pods from others.
+        chosen = "" if by_gitops(target) else labels.query(selector(target))
         pods = await self._kubernetes.list("v1", "Pod", target.namespace, labels=chosen)
         return judge(pods, question)

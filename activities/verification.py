@@ -14,13 +14,12 @@ from activities.heartbeat import beating
 from activities.probing import Place
 from activities.prometheus import Prometheus
 from activities.querying import Querying
-from model import labels, names
+from activities.releasepods import pods_of
+from model import names
 from model.check import QueryCheck, Tls
 from model.failure import InfrastructureFailure
-from model.gitops import by_gitops, located
-from model.health import image_of
+from model.gitops import located
 from model.manifests import bundle
-from model.manifests.metadata import selector
 from model.probe import GrpcProbe, Probe, grpc_probes, probes, unknown_endpoint
 from model.reading import asked as query_asked
 from model.rollout import RolloutRequest
@@ -185,7 +184,7 @@ class Verification:
 
     async def _stranger(self, request: RolloutRequest, slices: dict[str, Object]) -> str:
         """What is wrong with the Service's ready endpoints; empty when they are this release's."""
-        own = {pod["metadata"]["uid"] for pod in await self._pods(request)}
+        own = {pod["metadata"]["uid"] for pod in await pods_of(self._kubernetes, request.target, request.release)}
         ready = [
             endpoint.get("targetRef") or {}
             for found in slices.values()
@@ -196,16 +195,6 @@ class Verification:
             return "no endpoint is ready"
         strangers = [str(target.get("name")) for target in ready if target.get("uid") not in own]
         return f"pods of another release still answer: {', '.join(strangers)[:200]}" if strangers else ""
-
-
-    async def _pods(self, request: RolloutRequest) -> list[Object]:
-        """The pods of this release: by our label, or, where GitOps makes them, by their image."""
-        namespace, digest = request.target.namespace, request.release.digest
-        if by_gitops(request):
-            found = await self._kubernetes.list("v1", "Pod", namespace)
-            return [pod for pod in found if image_of(pod).rpartition("@")[2] == digest]
-        chosen = {**selector(request.target), labels.RELEASE: request.release.name}
-        return await self._kubernetes.list("v1", "Pod", namespace, labels=labels.query(chosen))
 
 
 async def ask_once(probe: Probe | GrpcProbe, place: Place) -> Sample:

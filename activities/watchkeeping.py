@@ -9,11 +9,11 @@ from activities.dataplane import Kubernetes
 from activities.heartbeat import beating
 from activities.prometheus import Prometheus
 from activities.querying import Querying
+from activities.releasepods import pods_of
 from activities.verification import Verification, ask_once
-from model import labels
 from model.failure import Failure
+from model.gitops import located
 from model.manifests import bundle
-from model.manifests.metadata import selector
 from model.probe import GrpcProbe, Probe, grpc_probes, probes
 from model.reading import asked as query_asked
 from model.rollout import RolloutRequest
@@ -42,15 +42,14 @@ class Watchkeeping:
                 fence=request.fence,
                 last_good=request.last_good,
             )
-            return look(memory, (pods, *await self._endpoints(rollout), *await self._queries(rollout)))
+            return look(memory, (pods, *await self._endpoints(located(rollout)), *await self._queries(rollout)))
 
     async def _pods(self, request: VigilRequest) -> tuple[Memory, Answered]:
         workload, memory = request.release.workload, request.memory
         if workload.kind == "scheduled-task":
             return memory, Answered(PODS, Sample(at=time.time(), result="passed", said="run on their schedule"))
-        chosen = {**selector(request.target), labels.RELEASE: request.release.name}
         try:
-            found = await self._kubernetes.list("v1", "Pod", request.target.namespace, labels=labels.query(chosen))
+            found = await pods_of(self._kubernetes, request.target, request.release)
         except Failure as failure:
             return memory, Answered(PODS, _unseen(failure))
         pods = [

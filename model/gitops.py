@@ -4,7 +4,7 @@ import re
 from typing import Literal
 
 from model.repository import normalise
-from model.rollout import RolloutRequest
+from model.rollout import RolloutRequest, Target
 from model.value import Value
 
 ROLLOUT_TRAILER = "Towpath-Rollout"
@@ -127,10 +127,18 @@ def same_repository(one: str, other: str) -> bool:
     return normalise(one) == normalise(other)
 
 
-def by_gitops(request: RolloutRequest) -> bool:
+def by_gitops(target: Target) -> bool:
     """Whether a GitOps controller makes what runs there."""
-    policy = request.target.step.policy.gitops
+    policy = target.step.policy.gitops
     return policy is not None and policy.owns_workload
+
+
+def place(target: Target) -> Target:
+    """The target with the namespace that its GitOps repository fills; else as it is."""
+    policy = target.step.policy.gitops
+    if policy is None or not policy.owns_workload or not policy.workload_namespace:
+        return target
+    return target.model_copy(update={"namespace": policy.workload_namespace})
 
 
 def located(request: RolloutRequest) -> RolloutRequest:
@@ -138,6 +146,5 @@ def located(request: RolloutRequest) -> RolloutRequest:
     policy = request.target.step.policy.gitops
     if policy is None or not policy.owns_workload:
         return request
-    namespace = policy.workload_namespace or request.target.namespace
-    target = request.target.model_copy(update={"namespace": namespace})
-    return request.model_copy(update={"target": target, "service": request.service or policy.workload_name})
+    service = request.service or policy.workload_name
+    return request.model_copy(update={"target": place(request.target), "service": service})

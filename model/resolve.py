@@ -14,7 +14,7 @@ from model.resources.deployment_pipeline import DeploymentPipeline
 from model.resources.environment import Environment
 from model.resources.freeze import Freeze
 from model.resources.promotion_policy import PromotionPolicy, Selector
-from model.stated_gitops import gitops
+from model.stated_gitops import gitops, refuse_together
 from model.stated_strategy import strategy
 from model.stated_verification import verification
 from model.window import Freeze as FreezeRule
@@ -147,6 +147,8 @@ def _policy(
     if not chosen["freezes"]:
         del chosen["freezes"], origins["freezes"]
     source = "; ".join(f"{rule}: {origin}" for rule, origin in sorted(origins.items()))
+    where = f"Environment {environment.metadata.name}: {origins.get('gitops', '')}"
+    refuse_together(chosen.get("gitops"), chosen.get("strategy"), where)
     return StepPolicy(**chosen, source=source or "default", origins=origins)
 
 

@@ -5,6 +5,7 @@ from model.failure import UserFailure
 from model.gitops_policy import Controller, GitOps
 from model.repository import check_address, check_ref
 from model.resources.gitops import GitOpsRules
+from model.strategy import Strategy
 
 
 def gitops(rules: GitOpsRules, field: str, namespace: str) -> GitOps:
@@ -54,3 +55,17 @@ def gitops(rules: GitOpsRules, field: str, namespace: str) -> GitOps:
             **{name: value for name, value in stated.items() if value is not None},
         }
     )
+
+
+def refuse_together(chosen: GitOps | None, strategy: Strategy | None, where: str) -> None:
+    """A strategy is of no use where the engine does not make what runs.
+
+    Raises:
+        UserFailure: `InvalidManifest`.
+    """
+    if chosen is not None and chosen.owns_workload and strategy is not None and strategy.progressive:
+        raise UserFailure(
+            "InvalidManifest",
+            f"{where}: spec.gitops ({chosen.write}) and spec.strategy.{strategy.kind} exclude one another: "
+            "put the strategy into the repository, or write: releaseBinding",
+        )

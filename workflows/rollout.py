@@ -95,7 +95,7 @@ class Rollout:
         try:
             self._show(f"apply `{release.name}` as revision {request.revision}")
             if request.target.step.policy.gitops is not None:
-                request, found, wrong = await self._writeback.deliver(request)
+                found, wrong = await self._writeback.deliver(request)
                 if wrong is not None:
                     return wrong
             else:

@@ -21,7 +21,6 @@ with workflow.unsafe.imports_passed_through():
         WriteRequest,
         Writing,
         Written,
-        located,
     )
     from model.gitops_policy import GitOps
     from model.note import Note
@@ -35,10 +34,9 @@ REVISIONS_LOOKED_AT = 50
 
 
 class Delivered(NamedTuple):
-    """What came of it. `verdict`: it went wrong. Else `applied` is what the controller made, to be watched as
-    `request` says; without one the engine itself is to apply the release now."""
+    """What came of it. `verdict`: it went wrong. Else `applied` is what the controller made, to be watched;
+    without one the engine itself is to apply the release now."""
 
-    request: RolloutRequest
     applied: Applied | None = None
     verdict: Verdict | None = None
 
@@ -85,17 +83,16 @@ class WriteBack:
         try:
             written = await self._write(request, reverts)
         except NotMergedInTime as late:
-            return Delivered(request, verdict=_late(late))
+            return Delivered(verdict=_late(late))
         if not going_back:
             self._forward = written
         refused = await self._until_applied(request, written, self._gitops)
         if refused is not None:
-            return Delivered(request, verdict=refused)
+            return Delivered(verdict=refused)
         if not self._gitops.owns_workload:
-            return Delivered(request)
-        there = located(request)
-        found = await perform(Reconciliation.found, there, self._queue(request), request.release.name)
-        return Delivered(there, applied=found)
+            return Delivered()
+        found = await perform(Reconciliation.found, request, self._queue(request), request.release.name)
+        return Delivered(applied=found)
 
     async def take_back(self, request: RolloutRequest) -> str:
         """Revert our commit where there is nothing good to go back to; why that failed, or empty.

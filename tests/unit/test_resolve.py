@@ -159,3 +159,12 @@ def test_gitops_that_could_not_work_is_refused_with_its_field(changed: dict[str,
     stated = {key: value for key, value in {**GITOPS, **changed}.items() if value is not None}
     with pytest.raises(UserFailure, match=rf"ops.*spec\.gitops\.{field}"):
         resolved(LINE, policy("ops", {"environment": "production"}, gitops=stated))
+
+
+def test_gitops_and_a_strategy_of_the_engine_exclude_one_another() -> None:
+    ops = policy("ops", {"environment": "production"}, gitops=GITOPS)
+    blue = policy("blue", {}, strategy={"blueGreen": {}})
+    with pytest.raises(UserFailure, match=r"production: PromotionPolicy ops: .*blueGreen exclude"):
+        resolved(LINE, ops, blue)
+    by_binding = policy("ops", {"environment": "production"}, gitops={**GITOPS, "write": "releaseBinding"})
+    assert resolved(LINE, by_binding, blue).step("production").policy.gitops is not None
