@@ -1,7 +1,7 @@
 """A data plane's Kubernetes: server-side apply, and what became of it."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -13,6 +13,7 @@ from activities.dataplane import Kubernetes
 from activities.dependencies import Dependencies
 from activities.heartbeat import beating
 from activities.rolloutwatch import RolloutWatch
+from activities.routes import Routes
 from model import labels, names
 from model.failure import Conflict, InfrastructureFailure, UserFailure
 from model.fence import fence_of, is_late
@@ -20,14 +21,13 @@ from model.manifests import bundle
 from model.manifests.job import JOB_KINDS
 from model.manifests.job import selector as job_selector
 from model.manifests.metadata import selector
-from model.manifests.rollout import API_VERSION, KIND, narrowed, steered_services
+from model.manifests.rollout import API_VERSION, KIND, Steering, steering
 from model.rollout import Applied, RolloutRequest, Target
 from model.strategy import Strategy
 from model.verdict import Verdict
 
 Object = dict[str, Any]
 Identity = tuple[str, str, str]
-Steering = Callable[[Object, Object | None], Object]
 # Between reading an object and writing it its status may move, most of all during a rollout.
 WRITE_TRIES = 20
 REMOVAL_SECONDS = 60
@@ -43,6 +43,7 @@ class Cluster:
     def __init__(self, kubernetes: Kubernetes) -> None:
         self._kubernetes = kubernetes
         self._dependencies = Dependencies(kubernetes)
+        self._routes = Routes(kubernetes)
 
     @activity.defn(name="cluster.apply")
     async def apply(self, request: RolloutRequest) -> Applied:
@@ -65,11 +66,11 @@ class Cluster:
             for obj in existing.values():
                 _refuse_late(obj, request)
             strategy, existing = await self._converted(request, existing)
+            rollout = existing.get((API_VERSION, KIND, names.workload(request.target.component.key.name)))
+            await self._routes.close(request, strategy, first=rollout is None)
             parts = bundle.parts(request, connections, strategy)
             await _all(
-                self._write(
-                    obj, existing.get(_identity(obj)), request, _steering(obj, request, strategy, existing)
-                )
+                self._write(obj, existing.get(_identity(obj)), request, steering(obj, request, strategy, rollout))
                 for obj in parts.around
                 if not _same_configuration(obj, existing)
             )
@@ -169,7 +170,7 @@ class Cluster:
         return [obj for objects in lists for obj in objects]
 
     async def _write(
-        self, obj: Object, existing: Object | None, request: RolloutRequest, steering: Steering | None = None
+        self, obj: Object, existing: Object | None, request: RolloutRequest, steered: Steering | None = None
     ) -> Object:
         """Apply against the very version that was looked at, so that a later step's write is never undone."""
         for _ in range(WRITE_TRIES):
@@ -178,7 +179,7 @@ class Cluster:
                 _refuse_late(existing, request)
                 version = {"resourceVersion": existing["metadata"]["resourceVersion"]}
             try:
-                body = obj if steering is None else steering(obj, existing)
+                body = obj if steered is None else steered(obj, existing)
                 return await self._kubernetes.apply({**body, "metadata": {**obj["metadata"], **version}})
             except InfrastructureFailure as failure:
                 if _UNREADABLE in failure.message:
@@ -292,19 +293,6 @@ def _identity(obj: Object) -> Identity:
 def _same_configuration(obj: Object, existing: dict[Identity, Object]) -> bool:
     """Immutable content under a name with its hash: there is nothing to write again."""
     return obj["kind"] == "ConfigMap" and _identity(obj) in existing
-
-
-def _steering(
-    obj: Object, request: RolloutRequest, strategy: Strategy | None, existing: dict[Identity, Object]
-) -> Steering | None:
-    """How a Service is written that the controller of Argo Rollouts steers; None for everything else."""
-    name = obj["metadata"]["name"]
-    if strategy is None or obj["kind"] != "Service" or name not in steered_services(request.target, strategy):
-        return None
-    rollout = existing.get((API_VERSION, KIND, names.workload(request.target.component.key.name)))
-    # What stands beside leads where the controller has put it; the active one never to more than is proven.
-    fallback = rollout if name == names.workload(request.target.component.key.name) else None
-    return lambda service, found: narrowed(service, found, fallback)
 
 
 def _refuse_late(existing: Object, request: RolloutRequest) -> None:

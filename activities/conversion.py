@@ -10,7 +10,7 @@ from model import labels, names
 from model.failure import InfrastructureFailure, UserFailure
 from model.manifests import bundle
 from model.manifests.metadata import metadata, selector
-from model.manifests.rollout import API_VERSION, KIND, beside_name, is_settled, strategy_block
+from model.manifests.rollout import API_VERSION, KIND, beside_services, is_settled, strategy_block
 from model.manifests.service import service
 from model.progress import HASH, has_observed
 from model.rollout import RolloutRequest
@@ -102,9 +102,9 @@ class Conversion:
         """A Rollout that has no stops, with the Services that it names, of the template that runs now."""
         block = strategy_block(self._request, wanted, self._endpoints, quick=True)
         if self._endpoints:
-            beside = beside_name(self._request.target, wanted)
-            if await self._kubernetes.get("v1", "Service", beside, self._namespace) is None:
-                await self._write(service(self._request, self._endpoints, beside))
+            for beside in beside_services(self._request.target, wanted):
+                if await self._kubernetes.get("v1", "Service", beside, self._namespace) is None:
+                    await self._write(service(self._request, self._endpoints, beside))
         head = self._head(_ROLLOUT, template)
         if existing is not None:
             head["metadata"]["resourceVersion"] = existing["metadata"]["resourceVersion"]

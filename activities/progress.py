@@ -8,11 +8,13 @@ from temporalio import activity
 from activities.dataplane import Kubernetes
 from activities.heartbeat import beating
 from activities.rolloutwatch import RolloutWatch
+from activities.routes import Routes
 from model import health, progress
 from model.failure import Conflict, InfrastructureFailure, NotFound
 from model.fence import fence_of, is_late
 from model.manifests.rollout import API_VERSION, KIND
 from model.rollout import Applied
+from model.route import Weighing
 from model.verdict import Verdict
 
 Object = dict[str, Any]
@@ -43,6 +45,7 @@ class Progress:
             NotFound: `RolloutGone`.
             InfrastructureFailure: `WriteContention`.
         """
+
         def is_needless(found: Object) -> bool:
             return not progress.is_at(found, applied.stop)
 
@@ -61,20 +64,39 @@ class Progress:
 
         await self._patch(applied, {"abort": True}, is_needless)
 
+    @activity.defn(name="progress.weigh")
+    async def weigh(self, weighing: Weighing) -> None:
+        """Set the weight that a Gateway API route gives the canary.
+
+        Raises:
+            UserFailure: `RouteMissing`, `RouteNotWeighted`.
+            as `proceed`.
+        """
+        applied = weighing.applied
+        await self._current(applied)
+        await Routes(self._kubernetes).weigh(
+            applied.namespace, weighing.route, weighing.stable, weighing.canary, weighing.percent
+        )
+
+    async def _current(self, applied: Applied) -> Object:
+        """The very Rollout that was applied, as far as no later step has written it."""
+        found = await self._kubernetes.get(API_VERSION, KIND, applied.name, applied.namespace)
+        if found is None or found["metadata"]["uid"] != applied.uid:
+            raise NotFound("RolloutGone", f"Rollout {applied.name} was deleted; deploy the release again.")
+        if is_late(found, applied.fence):
+            raise Conflict(
+                "Outdated",
+                f"A later step ({fence_of(found)}) has already written {applied.name}; "
+                f"this one ({applied.fence}) comes too late.",
+            )
+        if not health.runs(applied, found["spec"]["template"]):
+            raise Conflict("ChangedUnderneath", f"Somebody changed Rollout {applied.name}; deploy it again.")
+        return found
+
     async def _patch(self, applied: Applied, status: Object, needless: Callable[[Object], bool]) -> None:
         """Patch the status of the very Rollout that was looked at, unless that is needless."""
         for _ in range(WRITE_TRIES):
-            found = await self._kubernetes.get(API_VERSION, KIND, applied.name, applied.namespace)
-            if found is None or found["metadata"]["uid"] != applied.uid:
-                raise NotFound("RolloutGone", f"Rollout {applied.name} was deleted; deploy the release again.")
-            if is_late(found, applied.fence):
-                raise Conflict(
-                    "Outdated",
-                    f"A later step ({fence_of(found)}) has already written {applied.name}; "
-                    f"this one ({applied.fence}) comes too late.",
-                )
-            if not health.runs(applied, found["spec"]["template"]):
-                raise Conflict("ChangedUnderneath", f"Somebody changed Rollout {applied.name}; deploy it again.")
+            found = await self._current(applied)
             if needless(found):
                 return
             version = {"resourceVersion": found["metadata"]["resourceVersion"]}

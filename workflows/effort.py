@@ -73,6 +73,7 @@ TABLE: dict[str, Effort] = {
     # A canary may wait for a person as long as the gate lasts.
     "progress.guard": Effort(once=35 * 86_400, overall=35 * 86_400, heartbeat=6),
     "progress.proceed": Effort(once=20, overall=600),
+    "progress.weigh": Effort(once=20, overall=600),
     "progress.abort": Effort(once=20, overall=600, finish_when_cancelled=True),
     "cluster.remove": Effort(once=120, overall=7 * 86_400, heartbeat=6, finish_when_cancelled=True),
     # A Job's tries may take an hour each, and it is kept for a day: every try of this finds the same one.

@@ -18,8 +18,9 @@ with workflow.unsafe.imports_passed_through():
     from model import ids
     from model.lane import Answer
     from model.manifests import bundle
-    from model.manifests.rollout import beside_name
+    from model.manifests.rollout import beside_name, stable_name
     from model.rollout import Applied, RolloutRequest
+    from model.route import Weighing
     from model.steer import IDS_KEPT, Pause, Paused, Standing, Steer, refusal
     from model.strategy import CanaryStep
     from model.verdict import Verdict
@@ -109,13 +110,18 @@ class Progression:
             self._show(f"{place}: **{reached.health}** {reached.reason}: {reached.message}")
             if not reached.passed or reached.reason != "StopReached":
                 return reached
+            await self._weigh(request, applied, step.weight)
             verdict = await self._guarded(at, self._prove(request, verify, step, number, len(steps)))
             if not verdict.passed:
                 return verdict
             if self._aborted is not None:
                 return _aborted(self._aborted)
             await perform(Progress.proceed, at, self._queue, f"past stop {number + 1}")
-        return await self._unless_aborted(perform(Cluster.watch, applied, self._queue, applied.name))
+        ended = await self._unless_aborted(perform(Cluster.watch, applied, self._queue, applied.name))
+        if ended.passed:
+            # Both Services lead to the new release now; the next canary begins without traffic.
+            await self._weigh(request, applied, 0)
+        return ended
 
     async def _prove(
         self, request: RolloutRequest, verify: Verify, step: CanaryStep, number: int, stops: int
@@ -208,16 +214,34 @@ class Progression:
         await _first(lambda: self._aborted is not None, task)
         return _aborted(self._aborted) if self._aborted is not None else task.result()
 
+    async def _weigh(self, request: RolloutRequest, applied: Applied, percent: int) -> None:
+        """Let a Gateway API route give the canary so much, where the policy names one."""
+        strategy = request.target.step.policy.strategy
+        if strategy is None or not strategy.http_route or not bundle.served(request.release.workload):
+            return
+        weighing = Weighing(
+            applied=applied,
+            route=strategy.http_route,
+            stable=stable_name(request.target),
+            canary=beside_name(request.target, strategy),
+            percent=percent,
+        )
+        await perform(Progress.weigh, weighing, self._queue, f"{percent} % by {strategy.http_route}")
+
     async def _abort(self, applied: Applied) -> None:
         """Take the traffic back to what was stable; applying the last good release follows, and does so too."""
         self._show("abort: what was stable before takes all the traffic")
-        try:
-            await perform(Progress.abort, applied, self._queue, applied.name)
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            cause = cause_of(error)
-            self._show(f"not aborted: **{cause.reason}**: {cause.message}")
+        for step in (lambda: self._weigh(self._request, applied, 0), lambda: self._taken_back(applied)):
+            try:
+                await step()
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    raise
+                cause = cause_of(error)
+                self._show(f"not aborted: **{cause.reason}**: {cause.message}")
+
+    async def _taken_back(self, applied: Applied) -> None:
+        await perform(Progress.abort, applied, self._queue, applied.name)
 
 
 def _aborted(steer: Steer) -> Verdict:

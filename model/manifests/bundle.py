@@ -12,7 +12,7 @@ from model.manifests.disruption import disruption_budget
 from model.manifests.namespace import namespace
 from model.manifests.network import allow_dns, component_policy, default_deny
 from model.manifests.quota import limit_range, resource_quota
-from model.manifests.rollout import API_VERSION, KIND, beside_name, rollout
+from model.manifests.rollout import API_VERSION, KIND, beside_services, rollout
 from model.manifests.service import service
 from model.rollout import RolloutRequest, Target
 from model.strategy import Strategy
@@ -103,7 +103,7 @@ def parts(
         around.append(disruption_budget(request))
     if strategy is not None:
         if endpoints:
-            around.append(service(request, endpoints, beside_name(request.target, strategy)))
+            around += [service(request, endpoints, name) for name in beside_services(request.target, strategy)]
         return Parts(around=tuple(around), workload=rollout(request, strategy, endpoints, connections))
     return Parts(around=tuple(around), workload=deployment(request, endpoints, connections))
 

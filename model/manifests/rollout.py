@@ -1,7 +1,7 @@
 """The Argo Rollout of a component whose releases take over step by step or behind a switch."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from model import names
@@ -15,6 +15,7 @@ from model.strategy import Strategy, canary_steps, quantity
 from model.workload import Endpoint
 
 Object = dict[str, Any]
+Steering = Callable[[Object, Object | None], Object]
 API_VERSION = "argoproj.io/v1alpha1"
 KIND = "Rollout"
 
@@ -78,6 +79,8 @@ def strategy_block(
     }
     if endpoints:
         canary["canaryService"] = beside_name(request.target, strategy)
+        if strategy.http_route:
+            canary["stableService"] = stable_name(request.target)
     if not quick:
         canary["steps"] = canary_steps(strategy)
     return {"canary": canary}
@@ -89,10 +92,27 @@ def beside_name(target: Target, strategy: Strategy) -> str:
     return f"{names.workload(target.component.key.name)}-{suffix}"
 
 
+def stable_name(target: Target) -> str:
+    """Name of the Service that leads to the stable release alone; a route has it beside the canary's."""
+    return f"{names.workload(target.component.key.name)}-stable"
+
+
+def beside_services(target: Target, strategy: Strategy) -> tuple[str, ...]:
+    """The Services that are there besides the component's own."""
+    beside = beside_name(target, strategy)
+    return (beside, stable_name(target)) if strategy.http_route else (beside,)
+
+
+def proven_service(target: Target, strategy: Strategy) -> str:
+    """The Service that must never lead to a release before it is proven; empty when there is none."""
+    if strategy.kind == "blueGreen":
+        return names.workload(target.component.key.name)
+    return stable_name(target) if strategy.http_route else ""
+
+
 def steered_services(target: Target, strategy: Strategy) -> tuple[str, ...]:
     """The Services whose selectors are the controller's to narrow."""
-    beside = beside_name(target, strategy)
-    return (names.workload(target.component.key.name), beside) if strategy.kind == "blueGreen" else (beside,)
+    return (proven_service(target, strategy), *beside_services(target, strategy))
 
 
 def narrowed(service: Object, existing: Mapping[str, Any] | None, rollout: Mapping[str, Any] | None) -> Object:
@@ -107,6 +127,18 @@ def narrowed(service: Object, existing: Mapping[str, Any] | None, rollout: Mappi
         return service
     spec = {**service["spec"], "selector": {**service["spec"]["selector"], HASH: found}}
     return {**service, "spec": spec}
+
+
+def steering(
+    obj: Object, request: RolloutRequest, strategy: Strategy | None, rollout: Mapping[str, Any] | None
+) -> Steering | None:
+    """How a Service is written that the controller steers, given the one that is there; None for all else."""
+    name = obj["metadata"]["name"]
+    if strategy is None or obj["kind"] != "Service" or name not in steered_services(request.target, strategy):
+        return None
+    # What stands beside leads where the controller has put it; the proven one never to more than is proven.
+    fallback = rollout if name == proven_service(request.target, strategy) else None
+    return lambda service, existing: narrowed(service, existing, fallback)
 
 
 def is_settled(rollout: Mapping[str, Any]) -> bool:

@@ -9,9 +9,11 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.progress import Progress
-from model.manifests.rollout import beside_name
+from model.failure import Conflict, UserFailure
+from model.manifests.rollout import beside_name, stable_name
 from model.progress import HASH
 from model.rollout import Applied, RolloutRequest
+from model.route import Weighing
 from model.strategy import CanaryStep, Strategy
 from model.verdict import Verdict
 from tests.integration import test_cluster
@@ -179,7 +181,7 @@ async def test_an_aborted_release_leaves_what_was_stable_and_going_back_has_no_s
     assert not rollout["status"].get("abort")
     await eventually(lambda: _is(served_by(plane, old, old.target.component.key.name), {old.release.name}))
     # A zombie of the step that was aborted can move nothing any more.
-    with pytest.raises(Exception, match="comes too late"):
+    with pytest.raises(Conflict, match="comes too late"):
         await proceed(progress, applied, 0)
 
 
@@ -271,6 +273,49 @@ async def test_a_canary_may_become_blue_green_and_shows_nothing_unproven_meanwhi
         applied = await plane.apply(new)
         assert (await watch(plane, applied, 0)).reason == "StopReached"
     assert {release for look in seen for release in look} == {old.release.name}
+
+
+async def test_a_route_gives_the_canary_its_weight_and_takes_it_back(plane: Plane, progress: Progress) -> None:
+    routed = CANARY.model_copy(update={"http_route": "shop"})
+    old = ask(plane, SERVES, routed, replicas=2)
+    await bring_in(plane, progress, old)
+    new = ask(plane, SERVES, routed, replicas=2)
+    with pytest.raises(UserFailure, match="no HTTPRoute shop"):
+        await plane.apply(new)
+    stable, canary = stable_name(new.target), beside_name(new.target, routed)
+    await plane.admin.apply(route(new, {stable: 1, canary: 1}))
+    applied = await plane.apply(new)
+    assert await weights(plane, new) == {stable: 100, canary: 0}
+    assert (await watch(plane, applied, 0)).reason == "StopReached"
+    assert await served_by(plane, new, stable) == {old.release.name}
+    assert await served_by(plane, new, canary) == {new.release.name}
+    weighing = Weighing(applied=applied, route="shop", stable=stable, canary=canary, percent=25)
+    await ActivityEnvironment().run(progress.weigh, weighing)
+    assert await weights(plane, new) == {stable: 75, canary: 25}
+    returned = await plane.apply(back(plane, old))
+    assert await weights(plane, new) == {stable: 100, canary: 0}
+    assert (await watch(plane, returned)).passed
+    with pytest.raises(Conflict, match="comes too late"):
+        await ActivityEnvironment().run(progress.weigh, weighing)
+    assert await weights(plane, new) == {stable: 100, canary: 0}
+    await eventually(lambda: _is(served_by(plane, new, stable), {old.release.name}))
+
+
+def route(asked: RolloutRequest, shares: dict[str, int]) -> Object:
+    """A route as a platform team writes it, for whichever gateway there is."""
+    backends = [{"name": name, "port": 80, "weight": share} for name, share in shares.items()]
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "shop", "namespace": asked.target.namespace},
+        "spec": {"parentRefs": [{"name": "gateway"}], "rules": [{"backendRefs": backends}]},
+    }
+
+
+async def weights(plane: Plane, asked: RolloutRequest) -> dict[str, int]:
+    found = await plane.admin.get("gateway.networking.k8s.io/v1", "HTTPRoute", "shop", asked.target.namespace)
+    assert found is not None
+    return {ref["name"]: ref["weight"] for ref in found["spec"]["rules"][0]["backendRefs"]}
 
 
 async def test_removing_leaves_nothing(plane: Plane, progress: Progress) -> None:
