@@ -131,7 +131,7 @@ async def test_a_rollback_goes_before_a_persons_deployment_that_was_asked_for_ju
         said = await asyncio.gather(
             say(environment, "deploy", release=release(4)), say(environment, "rollback", revision=1)
         )
-        assert said == ["Deploying", "RollingBack"]
+        assert list(said) == ["Deploying", "RollingBack"]
         world.apply_gate.set()
         lane = await until(environment, lambda lane: _runs(lane, "hello-1"))
         [asked] = [entry for entry in lane.history if entry.release.name == "hello-4"]
