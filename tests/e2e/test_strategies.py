@@ -36,7 +36,7 @@ CANARY: dict[str, Any] = {
             {
                 "name": "errors",
                 "query": 'max(hello_error_ratio{namespace="{{namespace}}",release="{{release}}"})',
-                "max": "0.05",
+                "max": 0.05,
                 "interval": "1s",
                 "samples": 2,
                 "failureLimit": 2,
@@ -151,7 +151,7 @@ def test_a_blue_green_release_is_looked_at_then_aborted_then_let_through(
     assert site.see.curl(own).startswith("version 1")
 
     site.towpath("deploy", app.key, "-e", ENVIRONMENT, "--release", second)
-    waits(app)
+    site.see.until("the stop", STEERED_SECONDS, lambda: site.see.lane(app.name, ENVIRONMENT).get("pause"))
     site.towpath("proceed", app.key, "-e", ENVIRONMENT)
     again = site.see.until(
         "the switch",
