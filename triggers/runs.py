@@ -25,7 +25,7 @@ from model.key import ComponentKey
 from triggers.signing import Signer, refuse_to_act
 from workflows.attributes import COMPONENT
 
-Kind = Literal["Build", "Lane", "Promotion", "Rebinding", "Teardown", "Preview"]
+Kind = Literal["Build", "Lane", "Promotion", "Rebinding", "Teardown", "Preview", "ReleaseSet", "SetRollback"]
 M = TypeVar("M", bound=BaseModel)
 REQUEST_MEMO = "request"
 
@@ -71,6 +71,10 @@ class Runs(Protocol):
 
     async def find(self, kind: Kind, component: ComponentKey, limit: int) -> list[Run]:
         """The component's runs of a kind: running ones and the most recently closed, newest start first."""
+        ...
+
+    async def find_below(self, kind: Kind, prefix: str, limit: int) -> list[Run]:
+        """The runs of a kind whose ids begin so: running ones and the most recently closed, newest start first."""
         ...
 
     async def start(
@@ -157,6 +161,14 @@ class TemporalRuns:
         if kind == "Build":
             # What is built for a preview says nothing about the component's own branch.
             query += ' AND WorkflowId STARTS_WITH "build/"'
+        return await self._found(query, limit, str(component))
+
+    async def find_below(self, kind: Kind, prefix: str, limit: int) -> list[Run]:
+        """As the Protocol says."""
+        query = f'WorkflowType = "{kind}" AND WorkflowId STARTS_WITH "{prefix}"'
+        return await self._found(query, limit, prefix)
+
+    async def _found(self, query: str, limit: int, subject: str) -> list[Run]:
         found: dict[str, Run] = {}
         try:
             # Several runs of one id are one line, its latest; twice the limit leaves room for them.
@@ -166,7 +178,7 @@ class TemporalRuns:
                 if known is None or known.started_at < run.started_at:
                     found[run.workflow] = run
         except (RPCError, RuntimeError) as error:
-            raise _failure(error, str(component)) from error
+            raise _failure(error, subject) from error
         return sorted(found.values(), key=lambda run: run.started_at, reverse=True)[:limit]
 
     async def start(

@@ -46,6 +46,7 @@ from triggers.api import previews as previews_api
 from triggers.api import promotions as promotions_api
 from triggers.api import releases as releases_api
 from triggers.api import revisions as revisions_api
+from triggers.api import sets as sets_api
 from triggers.api.access import Freezes, Logs, Marks, Releases, Services
 from triggers.bindings import BindingWatch
 from triggers.body import BodyReader
@@ -61,6 +62,7 @@ from triggers.promotions import Promotions
 from triggers.removal import RemovalWatch
 from triggers.runs import Runs, TemporalRuns
 from triggers.sequence import Clock, Sequence
+from triggers.sets import Sets
 from triggers.signing import NotSent, Signer
 from triggers.starter import Starter, TemporalStarter
 from triggers.statements import Statements, signed
@@ -190,6 +192,7 @@ def application(
         builds=Builds(runs, link),
         promotions=Promotions(runs, link),
         lanes=Lanes(runs, link),
+        sets=Sets(runs, link),
         gates=Gates(rules, runs, clock),
         freezes=freezes,
         previews=Previews(runs, starter, link),
@@ -207,7 +210,7 @@ def application(
         )
         app.router.routes.append(Route(f"/webhooks/{provider.name}", receiver.receive, methods=["POST"]))
     moving = (promotions_api, gates_api, freezes_api, lanes_api, revisions_api)
-    for module in (components_api, builds_api, releases_api, *moving, previews_api):
+    for module in (components_api, builds_api, releases_api, *moving, previews_api, sets_api):
         app.include_router(module.router, prefix=API)
     _add_health(app, declared, metrics)
     _add_problems(app)

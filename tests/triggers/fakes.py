@@ -138,6 +138,10 @@ class FakeRuns:
         found = [run for run in self.runs.values() if run.workflow.startswith(prefix)]
         return sorted(found, key=lambda run: run.started_at, reverse=True)[:limit]
 
+    async def find_below(self, kind: Kind, prefix: str, limit: int) -> list[Run]:
+        found = [run for run in self.runs.values() if run.workflow.startswith(prefix)]
+        return sorted(found, key=lambda run: run.started_at, reverse=True)[:limit]
+
     async def start(
         self,
         kind: Kind,

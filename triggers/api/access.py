@@ -20,6 +20,7 @@ from triggers.previews import Previews
 from triggers.problem import Problem
 from triggers.promotions import Promotions
 from triggers.sequence import Clock, Sequence
+from triggers.sets import Sets
 from triggers.starter import Starter
 from triggers.tokens import Tokens, require_steering
 from triggers.webhooks.receiver import Link
@@ -98,6 +99,7 @@ class Services:
     builds: Builds
     promotions: Promotions
     lanes: Lanes
+    sets: Sets
     gates: Gates
     freezes: Freezes
     previews: Previews

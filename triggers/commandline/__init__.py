@@ -11,12 +11,13 @@ from triggers.commandline import (
     looking,
     moving,
     previewing,
+    sets,
     signing,
     steering,
 )
 from triggers.commandline.application import app
 
-for group in (looking, building, moving, deciding, gating, previewing, steering, applying, signing):
+for group in (looking, building, moving, deciding, gating, previewing, steering, applying, sets, signing):
     group.register(app)
 
 __all__ = ["app"]

@@ -15,6 +15,7 @@ from model.key import ComponentKey
 from model.lane import Revision
 from triggers.api.builds import COMPLETE_HEADER, OFFSET_HEADER
 from triggers.commandline.application import Exit, Trouble
+from triggers.setviews import SetView
 from triggers.views import (
     Accepted,
     BuildView,
@@ -180,6 +181,20 @@ class Api:
         response = self._send("POST", f"{_path(key)}/{what}", headers=headers, json=body)
         return Accepted.model_validate(response.json())
 
+    def sets(self, project: tuple[str, str]) -> list[SetView]:
+        """A project's release sets, newest first; `project` is namespace and name."""
+        return TypeAdapter(list[SetView]).validate_python(self._get(_sets(project)))
+
+    def set(self, project: tuple[str, str], name: str) -> SetView:
+        """One release set."""
+        return SetView.model_validate(self._get(f"{_sets(project)}/{name}"))
+
+    def steer_set(self, project: tuple[str, str], what: str, body: Mapping[str, object]) -> Accepted:
+        """Start a set, or change something at `what`, a path below the project's sets."""
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        response = self._send("POST", f"{_sets(project)}{what}", headers=headers, json=body)
+        return Accepted.model_validate(response.json())
+
     def wait_for(self, look: Callable[[], T], why_not: Callable[[T], str], timeout: float) -> T:
         """What `look` sees once `why_not` has nothing against it, or Trouble after `timeout` seconds.
 
@@ -239,3 +254,7 @@ def _trouble(response: httpx.Response) -> Trouble:
         return Trouble(f"The server answered {response.status_code}.", "Is TOWPATH_URL the address of Towpath?")
     title = f"{document.get('title', '')} ({document.get('reason', '')})"
     return Trouble(title, str(document["detail"]), passing=response.status_code == httpx.codes.SERVICE_UNAVAILABLE)
+
+
+def _sets(project: tuple[str, str]) -> str:
+    return f"/projects/{project[0]}/{project[1]}/sets"
