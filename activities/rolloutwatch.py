@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 import structlog
@@ -24,6 +24,7 @@ LOG_LINES = 20
 LOG_CHARACTERS = 2000
 LOG_SECONDS = 2.0
 RETRY_SECONDS = 1.0
+LAST_LOOK_SECONDS = 5.0
 # The kubelet answers 200 with this where a log has been removed with its container.
 _NO_LOG = b"unable to retrieve container logs"
 _VERSIONS = {"Deployment": "apps/v1", "CronJob": "batch/v1", "Rollout": "argoproj.io/v1alpha1"}
@@ -58,7 +59,7 @@ class RolloutWatch:
         return {"began": self._began}
 
     async def run(self) -> Verdict:
-        """The verdict; at the deadline it is inconclusive, `DeadlineExceeded`."""
+        """The verdict; at the deadline `DeadlineExceeded`, by what is seen then."""
         applied = self._applied
         named = f"metadata.name={applied.name}"
         tasks = [
@@ -81,7 +82,7 @@ class RolloutWatch:
             self._changed.clear()
             left = self._began + self._applied.deadline_seconds - self._now()
             if left <= 0:
-                return self._too_late()
+                return await self._too_late()
             if self._refused is not None:
                 return self._ended("inconclusive", self._refused.reason, self._refused.message)
             look = self._look()
@@ -110,14 +111,18 @@ class RolloutWatch:
         """Only what the API server says now may end in healthy: a watch may be silent because it is broken."""
         if look.end is None or look.end[0] == "unhealthy":
             return look
-        applied = self._applied
         try:
-            version = _VERSIONS[applied.kind]
-            workload = await self._kubernetes.get(version, applied.kind, applied.name, applied.namespace)
-            pods = await self._kubernetes.list("v1", "Pod", applied.namespace, labels=self._chosen)
+            return await self._fresh()
         except InfrastructureFailure as failure:
             self._observe("API server", failure.reason)
             return None
+
+    async def _fresh(self) -> Look:
+        """A look at what the API server says now. Raises what asking it raises."""
+        applied = self._applied
+        version = _VERSIONS[applied.kind]
+        workload = await self._kubernetes.get(version, applied.kind, applied.name, applied.namespace)
+        pods = await self._kubernetes.list("v1", "Pod", applied.namespace, labels=self._chosen)
         fresh = self._judge(applied, workload, pods, self._now(), self._memory)
         self._take(fresh)
         return fresh
@@ -218,9 +223,15 @@ class RolloutWatch:
                 return f"Its last lines:\n{_printable(text.decode(errors='replace'))}"
         return "Its log could not be read." if unread else "It wrote nothing."
 
-    def _too_late(self) -> Verdict:
+    async def _too_late(self) -> Verdict:
+        """Unhealthy when the pods can be seen, now, and are not well; what cannot be seen is inconclusive."""
+        fresh: Look | None = None
+        if self._look() is not None:
+            with suppress(TimeoutError, Failure):
+                async with asyncio.timeout(LAST_LOOK_SECONDS):
+                    fresh = await self._fresh()
         return self._ended(
-            "inconclusive",
+            "unhealthy" if fresh is not None and fresh.unwell else "inconclusive",
             "DeadlineExceeded",
             f"Not healthy within {self._applied.deadline_seconds:g} s. {self._waiting_for}",
         )

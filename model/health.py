@@ -17,6 +17,7 @@ from model.verdict import Health, Observation, Verdict
 
 Object = Mapping[str, Any]
 CONTAINER = "main"
+LOST_LIMIT = 5
 
 
 class Memory(Value):
@@ -25,28 +26,32 @@ class Memory(Value):
     `good` is what was good then (which pods, restarts and times of readiness) and `good_since` since when
     it has been just that. `troubles` says since when each trouble has been there. `restarts` holds what
     pods had behind them when first seen in good order: an older release that is applied again finds its
-    old pods, whose restarts of last week say nothing about now.
+    old pods, whose restarts of last week say nothing about now. `lost` counts how often pods that were all ready
+    were so no longer.
     """
 
     good: tuple[str, ...] = ()
     good_since: float = 0
     troubles: dict[str, float] = {}
     restarts: dict[str, int] = {}
+    lost: int = 0
 
     def begin_anew(self) -> "Memory":
         """The same without a window and without troubles."""
-        return Memory(restarts=self.restarts)
+        return Memory(restarts=self.restarts, lost=self.lost)
 
 
 class Look(Value):
     """What one look came to: an end, or what is waited for. `again_in`: seconds after which time alone
-    can change the answer (None: only a change in the cluster can)."""
+    can change the answer (None: only a change in the cluster can). `unwell`: the release's own pods are seen,
+    and are not well, which at the deadline is an answer; anything else that is waited for is none."""
 
     memory: Memory
     waiting_for: str = ""
     end: tuple[Health, str, str] | None = None
     trouble: Trouble | None = None
     again_in: float | None = None
+    unwell: bool = False
 
     def verdict(self, observations: Sequence[Observation]) -> Verdict | None:
         """The verdict when this look ended the watch."""
@@ -82,6 +87,7 @@ def judge(
         memory=memory,
         waiting_for=f"{troubles[0].reason}: {troubles[0].message}",
         again_in=min(trouble.patience - (now - since[trouble.key]) for trouble in troubles),
+        unwell=True,
     )
 
 
@@ -135,7 +141,7 @@ def _stability(applied: Applied, deployment: Object, pods: Sequence[Object], now
     wanted = wanted_replicas(deployment)
     lacking = _lacking(deployment, pods, wanted, applied)
     if lacking:
-        return Look(memory=memory.begin_anew(), waiting_for=lacking)
+        return _not_yet(pods, lacking, memory)
     good = tuple(sorted(fingerprint(pod) for pod in pods))
     # A clock that was set back begins the window anew; it never shortens it.
     since = memory.good_since if memory.good_since and memory.good == good and memory.good_since <= now else now
@@ -154,6 +160,24 @@ def _stability(applied: Applied, deployment: Object, pods: Sequence[Object], now
             f"for {applied.stability_seconds:g} s.",
         ),
     )
+
+
+def _not_yet(pods: Sequence[Object], lacking: str, memory: Memory) -> Look:
+    """What is waited for; an end when pods were all ready too often, and then again were not."""
+    ready = sum(is_ready(pod) for pod in pods)
+    lost = memory.lost + (1 if ready < len(memory.good) else 0)
+    kept = memory.begin_anew().model_copy(update={"lost": lost})
+    if lost >= LOST_LIMIT:
+        return Look(
+            memory=kept,
+            end=(
+                "unhealthy",
+                "ReadinessFlapping",
+                f"The pods were ready {lost} times and did not stay so for the stability window: does the "
+                f"readiness check time out under load? {lacking}",
+            ),
+        )
+    return Look(memory=kept, waiting_for=lacking, unwell=ready < len(pods))
 
 
 def _lacking(deployment: Object, pods: Sequence[Object], wanted: int, applied: Applied) -> str:

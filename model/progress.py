@@ -43,7 +43,11 @@ def judge(applied: Applied, rollout: Object | None, pods: Sequence[Object], now:
         return Look(memory=memory, end=("inconclusive", "SteppedPast", ahead))
     lacking = _lacking(applied, rollout, ours)
     if lacking or applied.guard:
-        return Look(memory=memory.begin_anew(), waiting_for=lacking or "The pods are ready; the rollout waits.")
+        return Look(
+            memory=memory.begin_anew(),
+            waiting_for=lacking or "The pods are ready; the rollout waits.",
+            unwell=any(not health.is_ready(pod) for pod in ours),
+        )
     return _stability(applied, rollout, ours, now, memory)
 
 
@@ -118,6 +122,7 @@ def _troubled(troubles: list[Trouble], now: float, memory: Memory) -> Look:
         memory=memory,
         waiting_for=f"{troubles[0].reason}: {troubles[0].message}",
         again_in=min(trouble.patience - (now - since[trouble.key]) for trouble in troubles),
+        unwell=True,
     )
 
 

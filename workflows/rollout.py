@@ -35,6 +35,7 @@ class Rollout:
         self._hooks = Hooks(request, self._show)
         self._progression = Progression(request, self._show)
         self._undecided = False
+        self._delivered = False
         self._writeback = WriteBack(request, self._show)
 
     @workflow.query
@@ -103,9 +104,12 @@ class Rollout:
             applied = found
             if applied is None:
                 applied = await perform(Cluster.apply, request, self._queue, release.name)
+            self._delivered = True
             self._show("watch the rollout")
             running = await self._watch(request, applied)
             self._show(f"rollout: **{running.health}** {running.reason}: {running.message}")
+            # What went wrong was seen, but for what could not be seen until the deadline.
+            self._undecided = running.health == "inconclusive" and running.reason == "DeadlineExceeded"
             if not running.passed:
                 return running
             verified = await self._verify(request)
@@ -117,6 +121,7 @@ class Rollout:
                 raise asyncio.CancelledError from error
             cause = cause_of(error)
             health = "unhealthy" if cause.fault == "user" else "inconclusive"
+            self._undecided = self._delivered and health == "inconclusive"
             verdict = Verdict.model_validate({"health": health, "reason": cause.reason, "message": cause.message})
             self._show(f"**{verdict.reason}**: {verdict.message}")
             return verdict

@@ -212,9 +212,9 @@ async def test_a_command_that_does_not_exist_is_told(plane: Plane) -> None:
     assert "nosuch" in verdict.message
 
 
-async def test_a_process_that_does_not_listen_is_inconclusive_at_the_deadline(plane: Plane) -> None:
+async def test_a_process_that_does_not_listen_is_unhealthy_at_the_deadline(plane: Plane) -> None:
     verdict = await plane.deploy(plane.ask("exec sleep 1000", deadline=5))
-    assert (verdict.health, verdict.reason) == ("inconclusive", "DeadlineExceeded")
+    assert (verdict.health, verdict.reason) == ("unhealthy", "DeadlineExceeded")
     assert "does the process listen" in verdict.message
 
 

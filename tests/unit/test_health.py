@@ -376,3 +376,24 @@ def test_healthy_only_with_every_count_and_pod_in_place(
         assert len(pods) == 2
         assert all(found in PODS for found in pods)
         assert max(times) - min(times) >= APPLIED.stability_seconds
+
+
+def unready(uid: str) -> dict[str, Any]:
+    return pod(
+        uid, conditions=[{"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-01T00:00:00Z"}]
+    )
+
+
+def test_pods_that_are_ready_again_and_again_and_never_stay_so_are_unhealthy_before_the_deadline() -> None:
+    up, down = (deployment(), PODS), (deployment(readyReplicas=1, availableReplicas=1), [PODS[0], unready("p2")])
+    wavering = [(100 + second, *(down if second % 2 else up)) for second in range(10)]
+    assert looks(*wavering[:9]).end is None
+    assert end(looks(*wavering)) == ("unhealthy", "ReadinessFlapping")
+
+
+def test_what_is_waited_for_says_whether_the_pods_are_seen_to_be_unwell() -> None:
+    half = deployment(readyReplicas=1, availableReplicas=1)
+    assert looks((100, half, [PODS[0], unready("p2")])).unwell
+    assert not looks((100, half, [PODS[0]])).unwell, "a pod that is not there yet says nothing"
+    assert not looks((100, deployment(observedGeneration=2), PODS)).unwell
+    assert not looks((100, deployment(), PODS)).unwell, "ready, and not for long enough"

@@ -10,7 +10,7 @@ import pytest
 from activities.changes import Change
 from activities.rolloutwatch import RolloutWatch
 from model.failure import InfrastructureFailure, UserFailure
-from tests.unit.test_health import APPLIED, PODS, crashed, deployment
+from tests.unit.test_health import APPLIED, PODS, crashed, deployment, unready
 
 Object = dict[str, Any]
 
@@ -116,6 +116,17 @@ async def test_an_api_server_that_is_away_until_the_deadline_is_inconclusive() -
     verdict = await RolloutWatch(cluster, QUICK).run()
     assert (verdict.health, verdict.reason) == ("inconclusive", "DeadlineExceeded")
     assert "API server" in verdict.message
+
+
+async def test_pods_that_are_seen_unready_at_the_deadline_are_unhealthy() -> None:
+    state = (deployment(readyReplicas=1, availableReplicas=1), [PODS[0], unready("p2")])
+    verdict = await RolloutWatch(Cluster(state, state), QUICK).run()
+    assert (verdict.health, verdict.reason) == ("unhealthy", "DeadlineExceeded")
+    cluster = Cluster(state, state)
+    watch = asyncio.create_task(RolloutWatch(cluster, QUICK).run())
+    await asyncio.sleep(0)
+    cluster.away = True
+    assert (await watch).health == "inconclusive", "what was seen before is not what is seen now"
 
 
 async def test_an_api_server_that_goes_away_before_the_last_look_is_inconclusive() -> None:
