@@ -149,8 +149,9 @@ class Mirror:
         """The commits since `before` with the rollouts that their trailers name, when all of them name one and
         nothing else came along; else none.
 
-        A merge may bring them in, if what it made of `paths` (all that differs) is what they say. Whether the
-        rollouts really made them is for these to say: a trailer is only a claim.
+        A merge may bring them in. Of `paths` (all that differs) each must have been changed by one of them, and be
+        as it left it: so nothing else came along, and nothing was dropped by force. Whether the rollouts really
+        made them is for these to say: a trailer is only a claim.
 
         Raises:
             InfrastructureFailure: `MirrorBroken`.
@@ -167,13 +168,14 @@ class Mirror:
         }
         if not found or len(found) > WRITTEN_LIMIT or not all(found.values()):
             return {}
-        for path in paths:
-            same = await asyncio.gather(
-                *(self._call("diff-tree", "-r", "--quiet", commit, after, "--", path) for commit in found)
-            )
-            if not any(output.code == 0 for output in same):
+        accounted: set[str] = set()
+        for commit in found:
+            own = await self._call("diff-tree", "-r", "-z", "--no-commit-id", "--name-only", commit, "--")
+            since = await self._call("diff-tree", "-r", "-z", "--name-only", commit, after, "--")
+            if own.code != 0 or since.code != 0 or own.cut or since.cut:
                 return {}
-        return found
+            accounted |= _names(own) - _names(since)
+        return found if set(paths) <= accounted else {}
 
     async def is_ancestor(self, commit: str, head: str) -> bool:
         """Whether `head` holds `commit` in its history.
@@ -232,3 +234,7 @@ class Mirror:
             f"The mirror of {self._url} cannot be read ({output.error[:200].strip()}); "
             f"delete {self.folder.name} in the worker's source cache.",
         )
+
+
+def _names(output: git.Output) -> set[str]:
+    return {name.decode(errors="replace") for name in output.text.split(b"\0") if name}

@@ -324,3 +324,17 @@ async def test_a_merge_of_our_commit_is_ours_unless_something_else_comes_with_it
         evil = working.commit(files, "Merge branch 'proposal'")
         await working.push("+HEAD:refs/heads/main")
         assert (await ask(source, working, first, evil)).written == {}
+
+
+async def test_a_forced_push_that_drops_a_change_is_not_ours_although_its_commit_is(
+    source: Source, working: Working
+) -> None:
+    first = working.commit({"deploy/k.yaml": "1", "app.js": "1"})
+    dropped = working.commit({"app.js": "2"})
+    await working.push()
+    working.git("reset", "--quiet", "--hard", first)
+    ours = working.commit({"deploy/k.yaml": "2"}, OURS)
+    assert (await ask(source, working, "", dropped)).written == {}
+    await working.push("+HEAD:refs/heads/main")
+    assert (await ask(source, working, dropped, ours)).written == {}
+    assert (await ask(source, working, first, ours)).written == {ours: ROLLOUT}
