@@ -94,6 +94,8 @@ class SetGate:
                 ended.append(state)
 
         while True:
+            for keeper in self._keepers:
+                keeper.passed = False
             await asyncio.gather(*(stand(keeper) for keeper in self._keepers))
             if ended:
                 return next((state for state in ended if state.closed), ended[0])
@@ -102,9 +104,11 @@ class SetGate:
                 return self.state()
 
     def _concerned(self, approval: Approval) -> list[Gatekeeper]:
+        # Who has let it pass already wants to hear no more.
+        asking = [keeper for keeper in self._keepers if not keeper.passed]
         if approval.kind == OVERRIDE:
-            return [keeper for keeper in self._keepers if _timed(keeper)]
-        return [keeper for keeper in self._keepers if keeper.step.policy.approvals]
+            return [keeper for keeper in asking if _timed(keeper)]
+        return [keeper for keeper in asking if keeper.step.policy.approvals]
 
     def _components(self, names: list[str]) -> tuple[Component, ...]:
         return tuple(self._set.components[name] for name in names)

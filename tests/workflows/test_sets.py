@@ -85,6 +85,15 @@ async def until(handle: Handle, component: str, *phases: str, environment: str =
         await asyncio.sleep(0.02)
 
 
+async def at_gate(handle: Handle) -> None:
+    """Wait until the set stands before production."""
+    while True:
+        at = (await handle.query(ReleaseSet.state)).environments.get("production")
+        if at is not None and at.phase == "at-gate":
+            return
+        await asyncio.sleep(0.02)
+
+
 async def lane(environment: WorkflowEnvironment, name: str) -> LaneState:
     handle = environment.client.get_workflow_handle_for(Lane.run, ids.lane(ComponentKey(name=name), "production"))
     return await handle.query(Lane.state)
@@ -274,10 +283,7 @@ async def test_one_approval_lets_the_whole_set_in_and_none_is_for_other_digests(
     request = asked(five(1))
     async with serve(world) as environment:
         handle = await start(environment, request)
-        while (await handle.query(ReleaseSet.state)).environments.get("production") is None:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-        while (await handle.query(ReleaseSet.state)).environments["production"].phase != "at-gate":  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+        await at_gate(handle)
         wrong = Approval(id="a", environment="production", digest=five(1)[0].digest, actor=BOB)
         with pytest.raises(WorkflowUpdateFailedError) as refused:
             await handle.execute_update(ReleaseSet.approve, wrong, id=wrong.id)
@@ -302,13 +308,9 @@ async def test_components_under_different_rules_all_have_to_be_let_in(serve: Ser
         handle = await start(environment, request)
         for who in (ALICE, BOB):
             assert world.log == []
+            await at_gate(handle)
             approval = Approval(id=who.name, environment="production", digest=request.digest, actor=who)
-            while True:
-                try:
-                    await handle.execute_update(ReleaseSet.approve, approval, id=approval.id)
-                    break
-                except WorkflowUpdateFailedError:
-                    await asyncio.sleep(0.02)
+            await handle.execute_update(ReleaseSet.approve, approval, id=approval.id)
         assert (await handle.result()).outcome == "Arrived"
 
 
@@ -320,12 +322,8 @@ async def test_a_rejected_set_changes_nothing(serve: Serve) -> None:
         no = Approval(
             id="no", environment="production", digest=request.digest, actor=BOB, approve=False, reason="no time"
         )
-        while True:
-            try:
-                await handle.execute_update(ReleaseSet.approve, no, id=no.id)
-                break
-            except WorkflowUpdateFailedError:
-                await asyncio.sleep(0.02)
+        await at_gate(handle)
+        await handle.execute_update(ReleaseSet.approve, no, id=no.id)
         ended = await handle.result()
     assert (ended.outcome, world.log) == ("Rejected", [])
 
