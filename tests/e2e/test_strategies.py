@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -85,13 +85,13 @@ def asked_of_the_cluster(site: Site, app: Application, revision: dict[str, Any])
     return {name for name in ("progress.proceed", "progress.abort") if name.encode() in history}
 
 
-def assert_runs(app: Application, commit: str, digest: str) -> None:
+def assert_runs(app: Application, release: dict[str, Any]) -> None:
     """The cluster, its declared state included, and the lane agree on what runs."""
-    see = app.site.see
+    see, digest = app.site.see, release["image"]["digest"]
     assert app.running(ENVIRONMENT) == digest
     see.until("the pods of the one release", STEERED_SECONDS, lambda: app.image_ids(ENVIRONMENT) == {digest})
     found = rollout(app)
-    assert found["spec"]["template"]["metadata"]["annotations"]["towpath.dev/commit"] == commit
+    assert found["spec"]["template"]["metadata"]["annotations"]["towpath.dev/commit"] == release["commit"]["id"]
     assert not found["status"].get("abort")
     assert found["status"]["stableRS"] == found["status"]["currentPodHash"]
 
@@ -106,36 +106,41 @@ def waits(app: Application) -> dict[str, Any]:
     return dict(app.site.see.until("the stop", STEERED_SECONDS, look))
 
 
+class Begun(NamedTuple):
+    """An application, the revision that is good, and the commit that is on its way after it."""
+
+    app: Application
+    good: dict[str, Any]
+    second: str
+
+
 @pytest.fixture(scope="module")
-def apps(site: Site, application: Callable[..., Application]) -> dict[str, tuple[Application, str]]:
-    """Both applications with their first commits on the way, side by side."""
+def apps(site: Site, application: Callable[..., Application]) -> tuple[Begun, Begun]:
+    """The canary and the blue-green application, side by side."""
     missing = {"rollouts", "prometheus"} - set(site.settings.extras)
     assert not missing, f"bring them up: towpath local up --with {','.join(sorted(missing))}"
     canary, switch = (application(Application.hello, name) for name in ("canary", "switch"))
-    return {"canary": (canary, prepared(canary, CANARY)), "switch": (switch, prepared(switch, BLUE_GREEN))}
+    first = prepared(canary, CANARY), prepared(switch, BLUE_GREEN)
+    before = canary.healthy(first[0], ENVIRONMENT), switch.healthy(first[1], ENVIRONMENT)
+    second = push(canary, "full of errors", errors=0.5), push(switch, "the other colour")
+    return Begun(canary, before[0], second[0]), Begun(switch, before[1], second[1])
 
 
-def test_a_canary_is_aborted_by_what_prometheus_says_of_it(
-    site: Site, apps: dict[str, tuple[Application, str]]
-) -> None:
-    app, first = apps["canary"]
-    good = app.healthy(first, ENVIRONMENT)
-    bad = push(app, "full of errors", errors=0.5)
+def test_a_canary_is_aborted_by_what_prometheus_says_of_it(site: Site, apps: tuple[Begun, Begun]) -> None:
+    app, good, bad = apps[0]
     ended = app.settled(bad, ENVIRONMENT)
     assert (ended["result"], ended["verdict"]["reason"]) == ("rolled-back", "QueryFailed")
     assert "0.5" in ended["verdict"]["message"]
-    assert_runs(app, first, good["release"]["image"]["digest"])
+    assert_runs(app, good["release"])
     assert asked_of_the_cluster(site, app, ended) == {"progress.abort"}
     assert app.curl(ENVIRONMENT).startswith("version 1")
 
 
 def test_a_blue_green_release_is_looked_at_then_aborted_then_let_through(
-    site: Site, apps: dict[str, tuple[Application, str]]
+    site: Site, apps: tuple[Begun, Begun]
 ) -> None:
-    app, first = apps["switch"]
-    good = app.healthy(first, ENVIRONMENT)
+    app, good, second = apps[1]
     own = site.see.address(app.name, ENVIRONMENT)
-    second = push(app, "the other colour")
     waiting = waits(app)
     assert waiting["state"] == "waiting"
     assert f"towpath proceed {app.key}" in waiting["next"]
@@ -146,7 +151,7 @@ def test_a_blue_green_release_is_looked_at_then_aborted_then_let_through(
     ended = app.settled(second, ENVIRONMENT)
     assert (ended["result"], ended["verdict"]["reason"]) == ("rolled-back", "AbortedByPerson")
     assert "the wrong blue" in ended["verdict"]["message"]
-    assert_runs(app, first, good["release"]["image"]["digest"])
+    assert_runs(app, good["release"])
     assert asked_of_the_cluster(site, app, ended) == {"progress.abort"}
     assert site.see.curl(own).startswith("version 1")
 
@@ -160,7 +165,7 @@ def test_a_blue_green_release_is_looked_at_then_aborted_then_let_through(
     )[0]
     assert asked_of_the_cluster(site, app, again) == {"progress.proceed"}
     assert site.see.curl(own) == "the other colour"
-    assert_runs(app, second, again["release"]["image"]["digest"])
+    assert_runs(app, again["release"])
 
 
 def preview(app: Application) -> str:
