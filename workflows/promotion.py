@@ -30,6 +30,9 @@ with workflow.unsafe.imports_passed_through():
     from workflows.teller import Teller
     from workflows.tracing import here
 
+REASON_LIMIT = 250
+"""What a component's status takes of a reason; the gate itself says all of it."""
+
 
 @workflow.defn(name="Promotion")
 class Promotion:
@@ -284,7 +287,7 @@ class Promotion:
                 name=step.environment,
                 waiting_release=release.name if waiting else "",
                 waiting_promotion=workflow.info().workflow_id if waiting else "",
-                waiting_reason=entered.message if waiting else "",
+                waiting_reason=entered.message[:REASON_LIMIT] if waiting else "",
             ),
         )
         self._teller.tell(note)

@@ -1,0 +1,1 @@
+"""Workflows as an earlier release of Towpath ran them."""
