@@ -12,11 +12,8 @@ import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from google.protobuf.duration_pb2 import Duration
-from temporalio.api.enums.v1 import EventType, IndexedValueType
+from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
-from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import (
     Client,
     Interceptor,
@@ -28,7 +25,7 @@ from temporalio.client import (
 )
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 from temporalio.worker import Replayer, Worker
 
 from activities.lanes import Lanes
@@ -41,6 +38,7 @@ from model.pipeline import EnvironmentStep
 from model.promotion import PromotionRequest, PromotionState
 from model.proofkey import key_id
 from model.statement import LIFETIME_SECONDS, stated
+from tests.temporal_namespace import client_of
 from tests.triggers.serving import VIEWING, Parts, authorized, serving
 from tests.workflows.test_story import ALICE, AUTHOR, approval
 from tests.workflows.world import COMPONENT, KEY, World, release
@@ -52,7 +50,6 @@ from worker.guard import Guard
 from worker.keys import SealKeys
 from worker.planes import WORKFLOWS
 from worker.seals import Sealing
-from workflows.attributes import ATTRIBUTES
 from workflows.lane import Lane
 from workflows.promotion import Promotion
 
@@ -74,31 +71,7 @@ async def temporal() -> Client:
 
     On the real server: the one that skips time drops the headers of signals between workflows.
     """
-    settings = Settings.from_environment()
-    client = await Client.connect(
-        settings.temporal_address,
-        namespace=NAMESPACE,
-        data_converter=pydantic_data_converter,
-        interceptors=[Sealing(SEALS)],
-    )
-    with suppress(RPCError):  # It is there from the run before.
-        await client.workflow_service.register_namespace(
-            RegisterNamespaceRequest(
-                namespace=NAMESPACE, workflow_execution_retention_period=Duration(seconds=86_400)
-            )
-        )
-    wanted = {key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD for key in ATTRIBUTES}
-    request = AddSearchAttributesRequest(namespace=NAMESPACE, search_attributes=wanted)
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                await client.operator_service.add_search_attributes(request)
-                await client.count_workflows()
-                return client
-            except RPCError as error:
-                if error.status == RPCStatusCode.ALREADY_EXISTS:
-                    return client
-                await asyncio.sleep(0.2)  # Frontends learn of a new namespace within seconds.
+    return await client_of(Settings.from_environment(), NAMESPACE, interceptors=[Sealing(SEALS)])
 
 
 async def forget(client: Client) -> None:
