@@ -9,12 +9,14 @@ from typing import Any
 
 import httpx
 import pytest
+from temporalio.testing import WorkflowEnvironment
 
 from model import ids
 from model.build import BuildResult
 from tests.triggers.fakes import FakeApiServer, component_object
 from tests.triggers.serving import Parts, git_push, post_git, serving
 from tests.workflows.conftest import Serve
+from tests.workflows.test_previews import PreviewWorld, announce, ready, request
 from tests.workflows.test_story import deliver, promote
 from tests.workflows.world import CRASHING, KEY, World, pipeline
 from worker.settings import Settings
@@ -98,12 +100,14 @@ async def test_durations_have_bounds_in_seconds(serve: Serve, listen: str) -> No
 
 
 async def test_the_documentation_tells_every_metric_and_no_other(
-    serve: Serve, listen: str, tmp_path: Path
+    serve: Serve, temporal: WorkflowEnvironment, listen: str, tmp_path: Path
 ) -> None:
     waiting = {"environments": [{"name": "production", "waitingRelease": "hello-1"}]}
     parts = Parts(apiserver=FakeApiServer(component_object(observedGeneration=1) | {"status": waiting}))
-    world = World(pipeline=pipeline(approvals=0))
+    world = PreviewWorld(pipeline=pipeline(approvals=0), client=temporal.client)
     async with serve(world) as environment, serving(parts, tmp_path) as server:
+        await announce(environment, request("open", 1))
+        await ready(environment, 1)
         await deliver(environment, 1)
         await environment.client.get_workflow_handle(ids.promotion(KEY, world.releases[0].name)).result()
         await post_git(server, git_push())
