@@ -58,6 +58,13 @@ def register(settings: Settings) -> None:
     cluster.apply(settings, "--filename=-", stdin=json.dumps(registration(settings)))
 
 
+def unregister(settings: Settings) -> None:
+    """Have the cluster ask nobody any more. Raises ``StackError`` when it cannot be told."""
+    cluster.kubectl(
+        settings, "delete", "--ignore-not-found", "--request-timeout=10s", "validatingwebhookconfiguration", NAME
+    )
+
+
 def registration(settings: Settings) -> dict[str, Any]:
     """The cluster's ValidatingWebhookConfiguration: which manifests, and where it asks."""
     authority = base64.b64encode(certificate(settings).authority.read_bytes()).decode()

@@ -199,6 +199,8 @@ class Stack:
 
     def _down(self) -> None:
         began = time.monotonic()
+        if not self.settings.makes_cluster:
+            self._leave_cluster()
         started = self.supervisor.started()
         # Pods are removed while containerd runs, but after the kubelet, which would make them anew;
         # the API server goes when nobody needs it any more, and what it stands on goes last.
@@ -217,6 +219,13 @@ class Stack:
         # The next `up` brings up what it is asked for, not what was there before.
         replace(self.settings, extras=()).remember()
         self.progress.say("stack", f"down after {time.monotonic() - began:.1f} s")
+
+    def _leave_cluster(self) -> None:
+        # Somebody's cluster goes on without us, and should not wait for answers that never come.
+        try:
+            admission.unregister(self.settings)
+        except (StackError, OSError) as error:
+            self.progress.say("stack", f"the cluster could not be told: {error}")
 
     def _stop(self, names: Sequence[str]) -> None:
         with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
