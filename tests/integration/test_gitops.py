@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 import yaml
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
@@ -42,6 +43,13 @@ pytestmark = pytest.mark.stack
 
 SERVES = "mkdir -p /tmp/w && echo {} >/tmp/w/index.html && exec httpd -f -p 8080 -h /tmp/w"
 FILE = "apps/kustomization.yaml"
+KUSTOMIZATION = """\
+resources: [web.yaml]
+images:
+  - name: web # ours
+    newName: {0.repository}
+    digest: {0.digest}
+"""
 APPS = {
     "apps/web.yaml": """\
 apiVersion: apps/v1
@@ -86,7 +94,29 @@ class Ground:
         self.admin = admin
         self.client = client
         self.folder = folder
+        self.planes: dict[str, tuple[object, ...]] = {}
         self._revision = 0
+
+    @asynccontextmanager
+    async def working(self, mortal: bool = False) -> AsyncIterator[None]:
+        """Workers of both planes, until the end of the block: then they are gone, whatever they were at.
+
+        Mortal ones cache nothing: the test server does not hand a dead worker's sticky tasks to another.
+        """
+        async with AsyncExitStack() as stack:
+            for queue, instances in self.planes.items():
+                worker = Worker(
+                    self.client,
+                    task_queue=queue,
+                    workflows=[Rollout] if queue == ids.CONTROL_QUEUE else [],
+                    activities=[method for instance in instances for method in activities_of(instance)],
+                    interceptors=[FailureInterceptor()],
+                    max_cached_workflows=0 if mortal else 100,
+                    max_heartbeat_throttle_interval=timedelta(milliseconds=500),
+                    default_heartbeat_throttle_interval=timedelta(milliseconds=500),
+                )
+                await stack.enter_async_context(worker)
+            yield
 
     async def git(self, *arguments: str) -> str:
         people = {
@@ -133,16 +163,21 @@ class Ground:
     def release(self, image: Image) -> Release:
         return self._request(image).release
 
-    async def roll_out(self, image: Image, last_good: Release | None = None) -> RolloutResult:
+    async def begin(
+        self, image: Image, last_good: Release | None = None
+    ) -> WorkflowHandle[Rollout, RolloutResult]:
         self._revision += 1
         asked = self._request(image).model_copy(update={"last_good": last_good, "revision": self._revision})
-        return await self.client.execute_workflow(
+        return await self.client.start_workflow(
             Rollout.run,
             asked,
             id=f"rollout/default/web/development/{self._revision}",
             task_queue=ids.CONTROL_QUEUE,
-            run_timeout=timedelta(minutes=3),
         )
+
+    async def roll_out(self, image: Image, last_good: Release | None = None) -> RolloutResult:
+        async with self.working():
+            return await (await self.begin(image, last_good)).result()
 
     async def fill(self) -> None:
         """The namespace, the repository in Flux, and what Flux may do in it."""
@@ -208,23 +243,11 @@ async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
         await add_search_attributes(environment.client)
         made = Ground(settings, admin, environment.client, folder)
 
-        def worker(queue: str, instances: tuple[object, ...], **options: Any) -> Worker:
-            return Worker(
-                environment.client,
-                task_queue=queue,
-                activities=[method for instance in instances for method in activities_of(instance)],
-                interceptors=[FailureInterceptor()],
-                **options,
-            )
-
+        made.planes = {ids.CONTROL_QUEUE: control, ids.data_queue("default"): plane}
         try:
             await made.git("init", "--quiet", "--initial-branch=main")
             await made.fill()
-            async with (
-                worker(ids.CONTROL_QUEUE, control, workflows=[Rollout]),
-                worker(ids.data_queue("default"), plane),
-            ):
-                yield made
+            yield made
         finally:
             await made.clear()
             await data.close()
@@ -237,8 +260,7 @@ async def test_flux_runs_what_was_written_and_a_release_that_crashes_is_reverted
         await asyncio.to_thread(busybox, settings, ("sh", "-c", script))
         for script in (SERVES.format("one"), SERVES.format("two"), "echo no migration; exit 1")
     ]
-    kustomization = f"resources: [web.yaml]\nimages:\n  - name: web # ours\n    newName: {first.repository}\n"
-    await ground.commit({**APPS, FILE: f"{kustomization}    digest: {first.digest}\n"})
+    await ground.commit({**APPS, FILE: KUSTOMIZATION.format(first)})
 
     begun = await ground.roll_out(first)
     assert (begun.result, await ground.log()) == ("healthy", ["by a person"]), begun
@@ -260,6 +282,28 @@ async def test_flux_runs_what_was_written_and_a_release_that_crashes_is_reverted
     assert deployment is not None
     writers = {entry["manager"] for entry in deployment["metadata"]["managedFields"]}
     assert writers == {"kustomize-controller", "kube-controller-manager"}
+
+
+async def test_workers_that_die_after_each_commit_leave_a_saga_that_others_finish(ground: Ground) -> None:
+    settings = Settings.from_environment()
+    first, broken = [
+        await asyncio.to_thread(busybox, settings, ("sh", "-c", script))
+        for script in (SERVES.format("one"), "echo no migration; exit 1")
+    ]
+    await ground.commit({**APPS, FILE: KUSTOMIZATION.format(first)})
+    assert (await ground.roll_out(first)).result == "healthy"
+
+    saga = await ground.begin(broken, ground.release(first))
+    for commits in (2, 3):
+        async with ground.working(mortal=True):
+            while len(await ground.log()) < commits:  # noqa: ASYNC110  (Git has no event to await here)
+                await asyncio.sleep(0.1)
+    async with ground.working(mortal=True):
+        ended = await saga.result()
+    assert ended.result == "rolled-back", ended
+    assert len(await ground.log()) == 3
+    assert await ground.said() == first.digest
+    assert await ground.images() == {first.digest}
 
 
 async def test_what_flux_cannot_build_is_told_by_its_own_reason_and_taken_back(ground: Ground) -> None:
