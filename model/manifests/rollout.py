@@ -71,6 +71,8 @@ def strategy_block(
                 "previewService": beside_name(request.target, strategy),
                 "autoPromotionEnabled": quick,
                 "scaleDownDelaySeconds": strategy.scale_down_delay_seconds,
+                # Zero would keep the pods of an aborted release for ever.
+                "abortScaleDownDelaySeconds": max(1, strategy.scale_down_delay_seconds),
             }
         }
     canary: Object = {

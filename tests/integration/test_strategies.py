@@ -102,7 +102,7 @@ async def never_unserved(plane: Plane, asked: RolloutRequest) -> AsyncIterator[l
     async def look() -> None:
         while not done.is_set():
             seen.append(await served_by(plane, asked, service))
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
 
     looking = asyncio.create_task(look())
     try:
@@ -139,7 +139,7 @@ async def test_a_canary_takes_over_weight_by_weight_and_only_when_told(plane: Pl
     assert (await plane.verify(new)).passed
 
 
-async def test_a_blue_green_release_gets_no_traffic_before_it_is_told_to_switch(
+async def test_a_blue_green_release_gets_no_traffic_before_it_is_told_to_switch_and_leaves_nothing(
     plane: Plane, progress: Progress
 ) -> None:
     old = ask(plane, SERVES, BLUE_GREEN, replicas=2)
@@ -158,45 +158,47 @@ async def test_a_blue_green_release_gets_no_traffic_before_it_is_told_to_switch(
         assert (await watch(plane, applied)).reason == "RolloutStable"
     assert (await plane.verify(new)).passed
     await eventually(lambda: _is(served_by(plane, new, own), {new.release.name}))
+    await plane.remove(new)
+    await eventually(lambda: _absent(plane, new))
 
 
-@pytest.mark.parametrize("strategy", [CANARY, BLUE_GREEN], ids=lambda strategy: strategy.kind)
-async def test_an_aborted_release_leaves_what_was_stable_and_going_back_has_no_stops(
-    plane: Plane, progress: Progress, strategy: Strategy
+async def test_going_back_has_no_stops_neither_on_the_way_nor_after_the_end(
+    plane: Plane, progress: Progress
 ) -> None:
-    old = ask(plane, SERVES, strategy, replicas=2)
+    await asyncio.gather(
+        _there_and_back(plane, progress, CANARY, "one"), _there_and_back(plane, progress, BLUE_GREEN, "two")
+    )
+
+
+async def _there_and_back(plane: Plane, progress: Progress, strategy: Strategy, component: str) -> None:
+    old = ask(plane, SERVES, strategy, replicas=2, component=component)
     await bring_in(plane, progress, old)
-    new = ask(plane, SERVES, strategy, replicas=2)
+    new = ask(plane, SERVES, strategy, replicas=2, component=component)
     async with never_unserved(plane, old):
         applied = await plane.apply(new)
         assert (await watch(plane, applied, 0)).reason == "StopReached"
         await ActivityEnvironment().run(progress.abort, applied.model_copy(update={"stop": 0}))
         seen = await watch(plane, applied, 0)
         assert (seen.health, seen.reason) == ("unhealthy", "RolloutAborted")
-        returned = await plane.apply(back(plane, old))
-        assert returned.stops == 0
-        assert (await watch(plane, returned)).reason == "RolloutStable"
-    rollout = (await objects(plane, old))["Rollout", old.target.component.key.name]
+        await _returned(plane, old)
+        # A zombie of the step that was aborted can move nothing any more.
+        with pytest.raises(Conflict, match="comes too late"):
+            await proceed(progress, applied, 0)
+        again = ask(plane, SERVES, strategy, replicas=2, component=component)
+        await bring_in(plane, progress, again)
+        await eventually(lambda: _is(served_by(plane, again, component), {again.release.name}))
+        await _returned(plane, old)
+
+
+async def _returned(plane: Plane, old: RolloutRequest) -> None:
+    returned = await plane.apply(back(plane, old))
+    assert returned.stops == 0
+    assert (await watch(plane, returned)).reason == "RolloutStable"
+    component = old.target.component.key.name
+    rollout = (await objects(plane, old))["Rollout", component]
     assert rollout["spec"]["template"]["metadata"]["labels"]["towpath.dev/release"] == old.release.name
     assert not rollout["status"].get("abort")
-    await eventually(lambda: _is(served_by(plane, old, old.target.component.key.name), {old.release.name}))
-    # A zombie of the step that was aborted can move nothing any more.
-    with pytest.raises(Conflict, match="comes too late"):
-        await proceed(progress, applied, 0)
-
-
-@pytest.mark.parametrize("strategy", [CANARY, BLUE_GREEN], ids=lambda strategy: strategy.kind)
-async def test_going_back_after_the_end_skips_every_stop(
-    plane: Plane, progress: Progress, strategy: Strategy
-) -> None:
-    old = ask(plane, SERVES, strategy, replicas=2)
-    await bring_in(plane, progress, old)
-    new = ask(plane, SERVES, strategy, replicas=2)
-    await bring_in(plane, progress, new)
-    async with never_unserved(plane, old):
-        returned = await plane.apply(back(plane, old))
-        assert (await watch(plane, returned)).reason == "RolloutStable"
-    await eventually(lambda: _is(served_by(plane, old, old.target.component.key.name), {old.release.name}))
+    await eventually(lambda: _is(served_by(plane, old, component), {old.release.name}))
 
 
 async def test_a_canary_that_crashes_is_found_out_while_it_comes_and_while_it_waits(
@@ -236,31 +238,31 @@ async def test_somebody_who_promotes_around_the_lane_is_heard(plane: Plane, prog
     assert (verdict.health, verdict.reason) == ("inconclusive", "SteppedPast")
 
 
-@pytest.mark.parametrize("strategy", [CANARY, BLUE_GREEN], ids=lambda strategy: strategy.kind)
-async def test_a_component_changes_its_strategy_and_back_without_a_gap(
-    plane: Plane, progress: Progress, strategy: Strategy
-) -> None:
-    old = ask(plane, SERVES, None, replicas=2)
+async def test_a_component_changes_its_strategy_and_back_without_a_gap(plane: Plane, progress: Progress) -> None:
+    await asyncio.gather(_changed(plane, progress, CANARY, "one"), _changed(plane, progress, BLUE_GREEN, "two"))
+
+
+async def _changed(plane: Plane, progress: Progress, strategy: Strategy, component: str) -> None:
+    old = ask(plane, SERVES, None, replicas=2, component=component)
     assert (await plane.deploy(old)).passed
     assert await kinds(plane, old) == {"Deployment"}
     async with never_unserved(plane, old):
-        new = ask(plane, SERVES, strategy, replicas=2)
+        new = ask(plane, SERVES, strategy, replicas=2, component=component)
         applied = await plane.apply(new)
         # The release that ran became the stable one, so that the new one is compared with it from the start.
         assert await kinds(plane, new) == {"Rollout"}
-        reached = await watch(plane, applied, 0)
-        assert reached.reason == "StopReached", reached
         for stop in range(applied.stops):
-            assert (await watch(plane, applied, stop)).passed
+            reached = await watch(plane, applied, stop)
+            assert reached.reason == "StopReached", reached
             await proceed(progress, applied, stop)
         assert (await watch(plane, applied)).passed
-        rolling = ask(plane, SERVES, Strategy(kind="rolling", max_surge="50%"), replicas=2)
+        rolling = ask(plane, SERVES, Strategy(kind="rolling", max_surge="50%"), replicas=2, component=component)
         assert (await plane.deploy(rolling)).passed
     assert await kinds(plane, rolling) == {"Deployment"}
-    service = (await objects(plane, rolling))["Service", rolling.target.component.key.name]
+    service = (await objects(plane, rolling))["Service", component]
     assert HASH not in service["spec"]["selector"]
     assert ("Service", beside_name(rolling.target, strategy)) not in await objects(plane, rolling)
-    await eventually(lambda: _is(served_by(plane, rolling, "web"), {rolling.release.name}))
+    await eventually(lambda: _is(served_by(plane, rolling, component), {rolling.release.name}))
 
 
 async def test_a_canary_may_become_blue_green_and_shows_nothing_unproven_meanwhile(
@@ -316,13 +318,6 @@ async def weights(plane: Plane, asked: RolloutRequest) -> dict[str, int]:
     found = await plane.admin.get("gateway.networking.k8s.io/v1", "HTTPRoute", "shop", asked.target.namespace)
     assert found is not None
     return {ref["name"]: ref["weight"] for ref in found["spec"]["rules"][0]["backendRefs"]}
-
-
-async def test_removing_leaves_nothing(plane: Plane, progress: Progress) -> None:
-    asked = ask(plane, SERVES, BLUE_GREEN)
-    await bring_in(plane, progress, asked)
-    await plane.remove(asked)
-    await eventually(lambda: _absent(plane, asked))
 
 
 async def _absent(plane: Plane, asked: RolloutRequest) -> bool:
