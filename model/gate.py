@@ -68,9 +68,13 @@ class GateState(Value):
 
 
 class Recheck(Value):
-    """Something outside has changed: look again. Nobody is let through by it."""
+    """Something outside has changed: look again. Nobody is let through by it.
+
+    With `component` (a name) it is what runs of it that has changed; only gates that look at it are meant.
+    """
 
     reason: str = ""
+    component: str = ""
 
 
 class GateSubject(Value):

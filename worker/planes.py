@@ -30,6 +30,7 @@ from activities.reconciliation import Reconciliation
 from activities.registry import Registry
 from activities.requests import Requests
 from activities.resources import Resources
+from activities.rulewatch import RuleWatch
 from activities.secrets import Secrets
 from activities.soaking import Soaking
 from activities.source import Source
@@ -135,7 +136,7 @@ async def serving(plane: Plane, client: Client, settings: Settings) -> AsyncIter
     try:
         if plane == "control":
             followers = Followers(apiserver)
-            async with _beside(followers.run()):
+            async with _beside(followers.run()), _beside(RuleWatch(apiserver, client).run()):
                 yield control_worker(client, settings, apiserver, followers)
         elif plane == "data":
             yield data_worker(client, settings, apiserver)

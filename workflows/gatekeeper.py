@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from model.component import Component
     from model.external import External
     from model.failure import UserFailure
-    from model.gate import OVERRIDE, REVOKED, Approval, GateItem, GateState, GateSubject, refusal
+    from model.gate import OVERRIDE, REVOKED, Approval, GateItem, GateState, GateSubject, Recheck, refusal
     from model.gate_rules import PROBLEM_PAUSE, GateFacts, asks_outside, gate_state, soaks_since
     from model.job import JobRequest
     from model.lane import Answer
@@ -124,9 +124,14 @@ class Gatekeeper:
         message = self.state().message
         return Answer(accepted=True, reason=reason, message=message, workflow=workflow.info().workflow_id)
 
-    def recheck(self) -> None:
+    def recheck(self, asked: Recheck | None = None) -> None:
         """Something outside has changed: read the rules again, and look at the world."""
-        self._recheck = True
+        policy = self.step.policy
+        watched = {requirement.component for requirement in policy.requires}
+        if policy.soak_seconds:
+            watched |= {release.component.name for release in self._subject.releases}
+        if asked is None or not asked.component or asked.component in watched:
+            self._recheck = True
 
     async def reread(self) -> None:
         """Read the rules again. Rules that cannot be read keep the gate shut, and say why."""

@@ -57,10 +57,10 @@ class Promotion:
         self._state.settled[answer.request] = answer
 
     @workflow.signal
-    def recheck(self, _asked: Recheck) -> None:
+    def recheck(self, asked: Recheck) -> None:
         """Rules or other lanes may have changed: every gate that is waited at looks again."""
         for keeper in self._keepers.values():
-            keeper.recheck()
+            keeper.recheck(asked)
 
     @workflow.update
     def approve(self, approval: Approval) -> Answer:
