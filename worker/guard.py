@@ -167,7 +167,8 @@ def _began(headers: Mapping[str, Payload]) -> float:
     """When the first run of this workflow began; runs that continue it carry it along."""
     payload = headers.get(BEGAN)
     if payload is None or workflow.info().continued_run_id is None:
-        began: datetime = workflow.info().start_time
+        # Not `start_time`, which is when a worker first had it, perhaps long after it was told things.
+        began: datetime = workflow.info().workflow_start_time
         return began.timestamp()
     return float(PayloadConverter.default.from_payload(payload, float))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import (
@@ -24,6 +26,7 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
 )
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import PayloadConverter
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 from temporalio.worker import Replayer, Worker
@@ -46,7 +49,7 @@ from triggers.problem import Problem
 from triggers.runs import TemporalRuns
 from triggers.signing import Signer, only_signing
 from worker.failures import FailureInterceptor
-from worker.guard import Guard
+from worker.guard import BEGAN, Guard
 from worker.keys import SealKeys
 from worker.planes import WORKFLOWS
 from worker.seals import Sealing
@@ -383,6 +386,39 @@ async def replay(recorded: WorkflowHistory, guard: Guard | None = None) -> None:
         interceptors=[guard or Guard({}, ELSEWHERE)],
     )
     await replayer.replay_workflow(recorded)
+
+
+@workflow.defn(sandboxed=False)
+class Chain:
+    """Continues as new, then waits."""
+
+    @workflow.run
+    async def run(self, more: int) -> None:
+        if more:
+            workflow.continue_as_new(more - 1)
+        await workflow.wait_condition(lambda: False)
+
+
+async def test_a_later_run_knows_when_the_first_began(temporal: Client) -> None:
+    """What was sealed for the first run counts in all that continue it, however much later."""
+    name = f"chain-{uuid.uuid4().hex}"
+    async with Worker(temporal, task_queue=name, workflows=[Chain], interceptors=[Guard(PROOFS, SEALS)]):
+        begun = await temporal.start_workflow(Chain.run, 2, id=name, task_queue=name)
+        first = await started(temporal.get_workflow_handle(name, run_id=begun.first_execution_run_id))
+        latest = temporal.get_workflow_handle(name)
+        data = b""
+        async with asyncio.timeout(60):
+            while data != b"0":
+                last = (await started(latest)).workflow_execution_started_event_attributes
+                data = last.input.payloads[0].data
+        carried = PayloadConverter.default.from_payload(last.header.fields[BEGAN], float)
+        assert carried == pytest.approx(first.event_time.ToNanoseconds() / 1e9, abs=0.001)
+        await latest.terminate("seen")
+
+
+async def started(handle: WorkflowHandle[Any, Any]) -> HistoryEvent:
+    """The first event of a run."""
+    return (await handle.fetch_history()).events[0]
 
 
 async def test_a_story_replays_after_every_key_has_been_changed(waiting: Waiting) -> None:
