@@ -25,8 +25,10 @@ with workflow.unsafe.imports_passed_through():
     from workflows.effort import perform
     from workflows.promotion import Promotion
 
-FIRST_LOOK = timedelta(seconds=5)
-LONGEST_PAUSE = timedelta(minutes=10)
+# Often as long as somebody may be looking, then seldom: a gate may stay closed for weeks.
+PAUSE = timedelta(seconds=10)
+LOOKS_OFTEN = 60
+LONG_PAUSE = timedelta(minutes=10)
 LOOKS_LIMIT = 5000
 
 
@@ -96,10 +98,8 @@ class Rebinding:
 
     async def _await_other(self, request: RebindingRequest) -> RebindingState:
         """The release is on its way already: wait until it is there, or the binding says something else."""
-        pause = FIRST_LOOK
-        for _ in range(LOOKS_LIMIT):
-            await workflow.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+        for number in range(LOOKS_LIMIT):
+            await workflow.sleep(PAUSE if number < LOOKS_OFTEN else LONG_PAUSE)
             seen: RebindingLook = await perform(Bindings.look, request, summary=request.binding)
             if seen.runs:
                 return await self._runs(request)

@@ -151,7 +151,7 @@ def reverted(ledger: Ledger) -> dict[str, Any]:
 def test_a_release_reaches_its_environment_by_way_of_git(ledger: Ledger) -> None:
     digest = ledger.app.running("development")
     assert ledger.said() == digest
-    assert ledger.pods() == {digest}
+    ledger.app.site.see.until("its pods alone", SECONDS, lambda: ledger.pods() == {digest})
     written = ledger.head()[0]
     assert written["committer"] == "Towpath"
     changed = ledger.app.repository.git("diff", "--name-only", f"{written['id']}^", written["id"])
