@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench import ingest, journey, submission
+from tests.bench import waiting as gates
 from tests.bench.ground import Ground
 from tests.bench.origin import Origin
 from tests.bench.plane import served
@@ -28,10 +29,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--webhooks", type=int, default=100, metavar="N", help="how many webhooks to time")
     parser.add_argument("--burst", type=int, default=500, metavar="N", help="how many pushes at once")
     parser.add_argument("--pushes", type=int, default=3, metavar="N", help="how many real builds and rollouts")
+    parser.add_argument("--waiting", type=int, default=1000, metavar="N", help="how many wait at gates (0: none)")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is missed")
     options = parser.parse_args(arguments)
     begun = time.monotonic()
-    rows = asyncio.run(run(options.webhooks, options.burst, options.pushes))
+    rows = asyncio.run(run(options.webhooks, options.burst, options.pushes, options.waiting))
     load = os.getloadavg()[1]
     took = time.monotonic() - begun
     if options.output == "json":
@@ -45,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if options.strict and any(row.met is False for row in rows) else 0
 
 
-async def run(webhooks: int, burst: int, pushes: int) -> list[Row]:
+async def run(webhooks: int, burst: int, pushes: int, waiting: int) -> list[Row]:
     """All measurements, one after the other."""
     rows: list[Row] = []
     async with Ground.stand() as ground:
@@ -68,6 +70,9 @@ async def run(webhooks: int, burst: int, pushes: int) -> list[Row]:
         finally:
             await submission.clear(ground)
             origin.remove()
+        if waiting:
+            say(f"{waiting} releases that wait for people ...")
+            rows.append(await gates.measure(ground.settings, waiting))
     return rows
 
 
