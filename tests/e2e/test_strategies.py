@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from deploy.local.engine import worker_name
 from tests.e2e.application import Application
 from tests.e2e.site import Site
 
@@ -157,6 +158,11 @@ def test_a_blue_green_release_is_looked_at_then_aborted_then_let_through(
 
     site.towpath("deploy", app.key, "-e", ENVIRONMENT, "--release", second)
     site.see.until("the stop", STEERED_SECONDS, lambda: site.see.lane(app.name, ENVIRONMENT).get("pause"))
+    # Whoever drives and whoever guards it die while it waits; it is as if nothing had happened.
+    for worker in (worker_name("data"), worker_name("control")):
+        site.stack.kill(worker)
+        site.stack.restart(worker)
+    assert site.see.curl(own).startswith("version 1")
     site.towpath("proceed", app.key, "-e", ENVIRONMENT)
     again = site.see.until(
         "the switch",
