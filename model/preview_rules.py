@@ -95,7 +95,7 @@ def take(state: PreviewState, event: PreviewEvent, now: float) -> bool:
     closed comes back only when it is opened again, one that timed out with any newer push; what a person has
     closed is opened by a person or by opening the request again.
     """
-    if event.id in state.recent or event.at < state.wanted_at:
+    if event.id in state.recent or (event.at < state.wanted_at and not event.again):
         return False
     state.recent = [*state.recent, event.id][-IDS_KEPT:]
     if event.action == "close":
@@ -110,7 +110,8 @@ def take(state: PreviewState, event: PreviewEvent, now: float) -> bool:
     back = state.ending is not None
     assert event.commit is not None  # noqa: S101  (only `close` comes without)
     same = state.wanted is not None and state.wanted.id == event.commit.id and not back
-    state.wanted_at = event.at
+    # What a person asks for counts when it comes, and has no place in the order by the sender's clock.
+    state.wanted_at = state.wanted_at if event.again else event.at
     state.wanted_sequence = event.sequence
     state.project, state.repository, state.branch = event.project, event.repository, event.branch
     state.title, state.actor = event.title, event.actor

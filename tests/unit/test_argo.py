@@ -86,6 +86,14 @@ def test_identity_is_in_labels_and_the_same_for_the_same_attempt() -> None:
     assert second["labels"][labels.SPEC_HASH] != found[labels.SPEC_HASH]
 
 
+def test_a_previews_build_stands_beside_the_branchs_own_of_the_same_commit() -> None:
+    own, preview, other = (argo.manifest(request(preview=change), PLANE)["metadata"] for change in ("", "7", "8"))
+    assert len({made["name"] for made in (own, preview, other)}) == 3
+    # Nothing that is built for one supersedes what is built for another.
+    assert len({made["labels"][labels.BRANCH_HASH] for made in (own, preview, other)}) == 3
+    assert preview["annotations"][labels.WORKFLOW].startswith("preview-build/")
+
+
 def test_upgraded_plane_adopts_what_the_older_began() -> None:
     upgraded = PLANE.model_copy(update={"runtimes": {"nodejs": "registry:5000/newer"}})
     before, after = (argo.manifest(request(), plane)["metadata"]["labels"] for plane in (PLANE, upgraded))

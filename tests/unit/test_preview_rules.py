@@ -110,6 +110,15 @@ def test_the_same_commit_announced_twice_is_built_once_unless_a_person_wants_it_
     assert not preview.shown
 
 
+def test_a_persons_word_counts_when_it_comes_whatever_the_senders_clock_says() -> None:
+    preview = state()
+    take(preview, event("open", 1_000), NOW)
+    assert take(preview, event("open", 10, again=True), NOW)
+    assert take(preview, event("update", 1_001), NOW)
+    assert preview.wanted is not None
+    assert preview.wanted.id == f"{1_001:040x}"
+
+
 EVENTS = st.lists(
     st.tuples(st.sampled_from(["open", "update", "close"]), st.integers(1, 30)),
     min_size=1,
