@@ -7,7 +7,7 @@ from model.actor import AUTOMATION
 from model.lane import QUEUE_KEPT, RULES, Hold, LaneRequest, LaneSettled, LaneState
 from model.lane_answers import Notices, first_time, hold_message, settled
 from model.lane_back import NothingToDo
-from model.lane_rules import no_longer_healthy, revision_of, runs
+from model.lane_rules import decides_hold, no_longer_healthy, revision_of, runs
 from model.mark import bad_message
 from model.release import Release
 from model.vigil import Alarm
@@ -132,7 +132,8 @@ def _take_restore(state: LaneState, request: LaneRequest) -> Notices:
     notices = [settled(other, "cancelled", "SetTakenBack", "Its release set is taken back.") for other in gone]
     position = sum(1 for other in state.waiting if other.kind == "restore")
     state.waiting.insert(position, request)
-    if state.hold and not (_undoable(state, request) and not state.deploying):
+    settles = _undoable(state, request) and not state.deploying
+    if state.hold and not settles and not decides_hold(state, request):
         notices.append(settled(request, "held", "LaneHeld", hold_message(state.hold)))
     return notices
 

@@ -29,10 +29,17 @@ def next_up(state: LaneState) -> Work | None:
     if state.orders:
         return state.orders[0]
     if state.hold is not None:
-        return None
+        return next((request for request in state.waiting if decides_hold(state, request)), None)
     if state.alarms:
         return state.alarms[0]
     return state.waiting[0] if state.waiting else None
+
+
+def decides_hold(state: LaneState, request: LaneRequest) -> bool:
+    """Whether a release set takes back the very revision that holds the lane since nobody can tell of it."""
+    if request.kind != "restore" or state.hold is None or not state.hold.revision:
+        return False
+    return any(entry.number == state.hold.revision and entry.request == request.undo_of for entry in state.history)
 
 
 def gives_way(state: LaneState) -> bool:
@@ -62,6 +69,8 @@ def begin(state: LaneState, work: Work, now: float) -> Revision:
             update={"restored": target.number, "reason": reason[:500]}
         )
     elif work.kind == "restore":
+        if decides_hold(state, work):
+            state.hold = None
         state.waiting.remove(work)
         before = lane_back.restore_target(state, work)
         assert isinstance(before, Revision)  # noqa: S101

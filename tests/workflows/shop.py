@@ -41,10 +41,12 @@ def one_step(**policy: object) -> Pipeline:
 
 @dataclass
 class Shop(World):
-    """Scripts: releases in `crashing` never become healthy; those in `gates` wait. `log` is what was applied."""
+    """Scripts: releases in `crashing` never become healthy, of those in `unclear` nobody can tell, and those in
+    `gates` wait. `log` is what was applied."""
 
     pipeline: Pipeline = field(default_factory=one_step)
     crashing: set[str] = field(default_factory=set)
+    unclear: set[str] = field(default_factory=set)
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
     runs: dict[tuple[str, str], str] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
@@ -80,6 +82,12 @@ class Shop(World):
             activity.heartbeat()
             await asyncio.sleep(0.05)
         return CRASHING if applied.name in self.crashing else HEALTHY
+
+    @activity.defn(name="verification.verify")
+    async def verify(self, request: RolloutRequest) -> Verdict:
+        if request.release.name in self.unclear:
+            return Verdict(health="inconclusive", reason="NoData", message="Nobody can tell.")
+        return HEALTHY
 
     @activity.defn(name="jobs.run")
     async def run_job(self, request: JobRequest) -> JobResult:

@@ -82,15 +82,18 @@ async def until(handle: Handle, component: str, *phases: str, environment: str =
         at = state.environments.get(environment)
         if at is not None and at.members[component].phase in phases:
             return state
+        assert not state.outcome, f"it ended before: {state.outcome}: {state.message}"
         await asyncio.sleep(0.02)
 
 
 async def at_gate(handle: Handle) -> None:
     """Wait until the set stands before production."""
     while True:
-        at = (await handle.query(ReleaseSet.state)).environments.get("production")
+        state = await handle.query(ReleaseSet.state)
+        at = state.environments.get("production")
         if at is not None and at.phase == "at-gate":
             return
+        assert not state.outcome, f"it ended before: {state.outcome}: {state.message}"
         await asyncio.sleep(0.02)
 
 
@@ -363,6 +366,30 @@ async def test_a_held_lane_holds_its_set_up_until_a_person_resumes_it(serve: Ser
         handle = await start(environment, asked(five(2), "summer"))
         await until(handle, "db", "held")
         await tell_lane(environment, "db", Order(id="go", kind="resume", actor=BOB))
+        assert (await handle.result()).outcome == "Arrived"
+
+
+async def test_a_set_with_a_member_of_which_nobody_can_tell_waits_and_can_be_cancelled(serve: Serve) -> None:
+    world = shop(unclear={"api-2"})
+    async with serve(world) as environment:
+        await (await start(environment, asked(five(1)))).result()
+        handle = await start(environment, asked(five(2), "summer"))
+        await until(handle, "api", "inconclusive")
+        await until(handle, "mail", "healthy")
+        order = SetOrder(id="stop", actor=BOB, reason="unclear")
+        await handle.execute_update(ReleaseSet.order, order, id=order.id)
+        ended = await handle.result()
+        assert (await lane(environment, "api")).hold is None
+        assert running(world) == {name: f"{name}-1" for name in CALLS}
+    assert (ended.outcome, phases(ended)["api"]) == ("Cancelled", "restored")
+
+
+async def test_a_person_accepts_a_member_of_which_nobody_can_tell_and_the_set_goes_on(serve: Serve) -> None:
+    world = shop(unclear={"db-1"})
+    async with serve(world) as environment:
+        handle = await start(environment, asked(five(1)))
+        await until(handle, "db", "inconclusive")
+        await tell_lane(environment, "db", Order(id="fine", kind="accept", actor=BOB, reason="looked at it"))
         assert (await handle.result()).outcome == "Arrived"
 
 
