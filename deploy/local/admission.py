@@ -42,8 +42,8 @@ class Files:
 
 def certificate(settings: Settings) -> Files:
     """The files, made when they are not there or are for another address."""
-    folder = settings.secrets / "admission"
-    files = Files(folder / "ca.pem", folder / "server.pem", folder / "server-key.pem")
+    folder = settings.secrets
+    files = Files(folder / "admission-ca.pem", folder / "admission.pem", folder / "admission-key.pem")
     if not (files.key.exists() and _is_for(files.certificate, settings.bridge_address)):
         _make(settings, files)
     return files
@@ -121,11 +121,11 @@ def _make(settings: Settings, files: Files) -> None:
         .sign(authority_key, hashes.SHA256())
     )
     write_text(files.key, _pem(key), mode=0o600)
-    write_text(files.certificate, made.public_bytes(Encoding.PEM).decode())
+    write_text(files.certificate, made.public_bytes(Encoding.PEM).decode(), mode=0o600)
 
 
 def _authority(files: Files) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-    kept = files.authority.with_name("ca-key.pem")
+    kept = files.authority.with_name("admission-ca-key.pem")
     if kept.exists() and files.authority.exists():
         key = load_pem_private_key(kept.read_bytes(), password=None)
         if isinstance(key, ec.EllipticCurvePrivateKey):
@@ -138,7 +138,7 @@ def _authority(files: Files) -> tuple[ec.EllipticCurvePrivateKey, x509.Certifica
         .sign(key, hashes.SHA256())
     )
     write_text(kept, _pem(key), mode=0o600)
-    write_text(files.authority, made.public_bytes(Encoding.PEM).decode())
+    write_text(files.authority, made.public_bytes(Encoding.PEM).decode(), mode=0o600)
     return key, made
 
 

@@ -190,7 +190,7 @@ async def test_an_environment_that_there_is_not_among_others_is_refused(ground: 
 async def test_a_renewed_certificate_is_shown_without_a_restart(ground: Ground) -> None:
     before = await asyncio.to_thread(ground.shown)
     ground.files.certificate.unlink()
-    admission.certificate(replace(ground.settings, state=ground.files.key.parents[2]))
+    admission.certificate(replace(ground.settings, state=ground.files.key.parents[1]))
     assert ground.certificate.refresh()
     assert await asyncio.to_thread(ground.shown) != before
     assert "PipelineCycle" in await ground.apply("DeploymentPipeline", "round", CIRCLE)
