@@ -34,7 +34,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import metrics
     from workflows.attributes import attributes, stage
     from workflows.cause import cause_of
-    from workflows.effort import perform, perform_here
+    from workflows.effort import perform
     from workflows.rollout import Rollout
     from workflows.teller import Teller
     from workflows.tracing import here, joined
@@ -168,7 +168,8 @@ class Lane:
             return True
         release = work.release
         assert release is not None  # noqa: S101  (orders to deploy name one)
-        asked = asyncio.create_task(perform_here(Marks.of, release, release.name))
+        # No local activity: with handlers and the teller beside it, replays found another order of events.
+        asked = asyncio.create_task(perform(Marks.of, release, summary=release.name))
         await workflow.wait_condition(lambda: asked.done() or self._retiring or next_up(self._state) != work)
         if not asked.done():
             asked.cancel()
