@@ -173,7 +173,7 @@ class Lane:
         await workflow.wait_condition(lambda: asked.done() or self._retiring or next_up(self._state) != work)
         if not asked.done():
             asked.cancel()
-            await asyncio.wait([asked])
+            await workflow.wait([asked])
             return False
         if self._retiring or next_up(self._state) != work:
             asked.exception()
