@@ -161,8 +161,9 @@ class Application:
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
     def image_ids(self, environment: str) -> set[str]:
-        """The digests that the kubelet says the environment's pods run."""
-        statuses = [status for pod in self.pods(environment) for status in pod["status"]["containerStatuses"]]
+        """The digests that the kubelet says the environment's pods run; a pod that it has not met yet has none."""
+        pods = self.pods(environment)
+        statuses = [status for pod in pods for status in pod["status"].get("containerStatuses", [])]
         return {status["imageID"].rpartition("@")[2] for status in statuses}
 
     def curl(self, environment: str) -> str:
