@@ -183,7 +183,8 @@ def application(
         docs_url=None,
         redoc_url=None,
         telemetry=TELEMETRY,
-        description="Builds and promotions. Send `Authorization: Bearer <token>`; errors are RFC 9457 problems.",
+        description="Builds and promotions. Send `Authorization: Bearer <token>`; errors are RFC 9457 problems. "
+        "Any POST that steers is signed instead of sent below /api/v1/statements/.",
     )
     app.state.services = Services(
         tokens=tokens,
