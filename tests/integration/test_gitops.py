@@ -26,7 +26,7 @@ from activities.verification import Verification
 from deploy.local.catalogue import test_server_path as server_path
 from deploy.local.settings import Settings
 from model import ids
-from model.failure import NotFound
+from model.failure import NotFound, UserFailure
 from model.gitops_policy import Controller, GitOps
 from model.image import Image
 from model.release import Release
@@ -315,3 +315,59 @@ async def test_what_flux_cannot_build_is_told_by_its_own_reason_and_taken_back(g
     assert "absent.yaml" in ended.verdict.message
     await ground.git("fetch", "--quiet", ground.url, "main")
     assert await ground.git("show", f"FETCH_HEAD:{FILE}") == broken.strip()
+
+
+@pytest_asyncio.fixture
+async def planes() -> AsyncIterator[tuple[ApiServer, ApiServer]]:
+    """The administrator's and the data worker's view."""
+    settings = Settings.from_environment()
+    admin = await ApiServer.connect(str(settings.kubeconfig))
+    data = await ApiServer.connect(str(settings.kubeconfigs / "data.conf"))
+    yield admin, data
+    await data.close()
+    await admin.close()
+
+
+async def test_a_worker_may_ask_flux_to_look_and_may_not_say_what_it_applies(
+    planes: tuple[ApiServer, ApiServer],
+) -> None:
+    admin, data = planes
+    kind = ("source.toolkit.fluxcd.io/v1", "GitRepository")
+    name, spec = f"test-{uuid4().hex[:8]}", {"url": "http://git.test/a.git", "interval": "10m", "suspend": True}
+    metadata = {"name": name, "namespace": "default"}
+    await admin.create({"apiVersion": kind[0], "kind": kind[1], "metadata": metadata, "spec": spec})
+    try:
+        asked = {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": "now"}}}
+        await data.merge(*kind, name, "default", asked)
+        with pytest.raises(UserFailure, match="not its to change"):
+            await data.merge(*kind, name, "default", {"spec": {"url": "http://git.test/other.git"}})
+    finally:
+        await admin.delete(*kind, name, "default")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"path": "../outside.yaml"}, "spec.gitops.path"),
+        ({"path": "a/../b.yaml"}, "may not leave the repository"),
+        ({"path": "a/.git/config"}, "may not leave the repository"),
+        ({"write": "helmValue"}, "helmValue needs key"),
+        ({"image": None}, "kustomizeImage needs image"),
+        ({"repository": {"url": "https://me:secret@git.example/x.git"}}, "put credentials into a Secret"),
+        ({"controller": {"kind": "Job", "name": "x"}}, "spec.gitops.controller.kind"),
+    ],
+)
+async def test_rules_that_cannot_work_are_refused_when_they_are_applied(
+    planes: tuple[ApiServer, ApiServer], changed: Object, said: str
+) -> None:
+    rules: Object = {
+        "repository": {"url": "https://git.example/ops.git"}, "path": "a.yaml", "write": "kustomizeImage",
+        "image": "web", "controller": {"name": "apps"},
+    }  # fmt: skip
+    stated = {key: value for key, value in {**rules, **changed}.items() if value is not None}
+    policy = {
+        "apiVersion": "towpath.dev/v1alpha1", "kind": "PromotionPolicy",
+        "metadata": {"name": "test-gitops", "namespace": "default"}, "spec": {"gitops": stated},
+    }  # fmt: skip
+    with pytest.raises(UserFailure, match=said):
+        await planes[0].apply(policy, "test", dry_run=True)
