@@ -145,7 +145,7 @@ async def announce(environment: WorkflowEnvironment, change: ChangeRequest) -> C
         task_queue=ids.CONTROL_QUEUE,
     )
     while (state := await handle.query(ChangeDelivery.state)).outcome == "Accepted":  # noqa: ASYNC110  (asked)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
     return state
 
 
@@ -169,7 +169,7 @@ async def until(
             state = await preview(environment).query(Preview.state, rpc_timeout=timedelta(seconds=5))
             if holds(state):
                 return state
-        await (environment.sleep(skip) if skip else asyncio.sleep(0.05))
+        await (environment.sleep(skip) if skip else asyncio.sleep(0.2))
 
 
 async def phase(environment: WorkflowEnvironment, *wanted: str, skip: timedelta | None = None) -> PreviewState:
