@@ -82,3 +82,9 @@ def test_what_is_no_update_cannot_be_signed(shell: Shell, command: tuple[str, ..
     assert ran.exit_code != 0
     assert "proof" not in ran.stdout
     assert shell.parts.runs.started == {}
+
+
+def test_lifting_a_freeze_is_no_update_and_does_not_happen(shell: Shell) -> None:  # noqa: F811
+    ran = shell.run("sign", "unfreeze", "freeze-x")
+    assert ran.exit_code == 1
+    assert "nothing to sign" in ran.stderr

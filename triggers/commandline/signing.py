@@ -32,13 +32,15 @@ class SigningApi(Api):
         return cls(api._http, api.pause, api.clock)
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        if method != "POST":
+        if method == "GET":
             return super()._send(method, path, **options)
+        if method != "POST":
+            raise _nothing()
         response = super()._send(method, f"{PATH}{path}", **options)
         try:
             raise _Instead(Signed.model_validate_json(response.content))
         except ValidationError:
-            raise Trouble("There was nothing to sign.", "See `towpath sign --help` for what can be.") from None
+            raise _nothing() from None
 
 
 def register(app: typer.Typer) -> None:
@@ -71,6 +73,10 @@ def sign(
     if not code:
         raise Trouble("There was nothing to sign: this command only looks.", code=Exit.USAGE)
     raise typer.Exit(code)
+
+
+def _nothing() -> Trouble:
+    return Trouble("There was nothing to sign.", "See `towpath sign --help` for what can be.")
 
 
 def _command(signed: Signed) -> str:
