@@ -42,6 +42,8 @@ def note_reason(revision: Revision, state: LaneState) -> tuple[Literal["Normal",
         return "Normal", "Preempted", f"{release} gave way to a person's order."
     if revision.result == "untouched":
         return "Warning", "NotDeployed", f"{release} was not applied ({why})."
+    if revision.result == "inconclusive":
+        return "Warning", "Undecided", f"{release} runs, and nobody can tell how well ({why}); the lane is held."
     if revision.result == "stuck":
         return (
             "Warning",

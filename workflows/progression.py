@@ -231,7 +231,11 @@ class Progression:
     async def _abort(self, applied: Applied) -> None:
         """Take the traffic back to what was stable; applying the last good release follows, and does so too."""
         self._show("abort: what was stable before takes all the traffic")
-        for step in (lambda: self._weigh(self._request, applied, 0), lambda: self._taken_back(applied)):
+        steps: tuple[Callable[[], Awaitable[None]], ...] = (
+            lambda: self._weigh(self._request, applied, 0),
+            lambda: self._taken_back(applied),
+        )
+        for step in steps:
             try:
                 await step()
             except ActivityError as error:
