@@ -118,7 +118,7 @@ async def test_a_file_that_says_so_already_is_left_alone_and_is_not_ours(site: S
 
 async def test_pushes_that_race_are_all_kept(site: Site) -> None:
     others = [site.write(release(number), f"rollout/{number}") for number in range(2, 6)]
-    *written, _ = await asyncio.gather(*others, _person_pushes(site))
+    written, _ = await asyncio.gather(asyncio.gather(*others), _person_pushes(site))
     assert all(made.own for made in written)
     assert len(site.commits()) == 1 + 4 + 1
     assert "by a person" in site.git("log", "--format=%s", "main")
