@@ -1,5 +1,6 @@
 """One look of a vigil: every check asked once, and the pods."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 
@@ -42,7 +43,9 @@ class Watchkeeping:
                 fence=request.fence,
                 last_good=request.last_good,
             )
-            return look(memory, (pods, *await self._endpoints(located(rollout)), *await self._queries(rollout)))
+            # At once: a slow answer to one check must not leave the others without theirs.
+            endpoints, queries = await asyncio.gather(self._endpoints(located(rollout)), self._queries(rollout))
+            return look(memory, (pods, *endpoints, *queries))
 
     async def _pods(self, request: VigilRequest) -> tuple[Memory, Answered]:
         workload, memory = request.release.workload, request.memory
@@ -68,7 +71,8 @@ class Watchkeeping:
             *probes(workload, endpoints, policy.checks),
             *grpc_probes(endpoints, policy.grpc),
         ]
-        return [Answered(probe.asked, await self._probe(request, probe)) for probe in asked]
+        samples = await asyncio.gather(*(self._probe(request, probe) for probe in asked))
+        return [Answered(probe.asked, sample) for probe, sample in zip(asked, samples, strict=True)]
 
     async def _probe(self, request: RolloutRequest, probe: Probe | GrpcProbe) -> Sample:
         try:
@@ -79,10 +83,9 @@ class Watchkeeping:
     async def _queries(self, request: RolloutRequest) -> Sequence[Answered]:
         if request.release.workload.replicas == 0:
             return ()
-        return [
-            Answered(query_asked(check), await Querying(self._prometheus, request, check).ask())
-            for check in request.target.step.policy.queries
-        ]
+        checks = request.target.step.policy.queries
+        samples = await asyncio.gather(*(Querying(self._prometheus, request, check).ask() for check in checks))
+        return [Answered(query_asked(check), sample) for check, sample in zip(checks, samples, strict=True)]
 
 
 def _unseen(failure: Failure) -> Sample:

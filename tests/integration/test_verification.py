@@ -10,14 +10,15 @@ import pytest
 import pytest_asyncio
 from temporalio.testing import ActivityEnvironment
 
+from activities.jobs import Jobs
 from activities.prometheus import Prometheus
 from activities.verification import Verification
 from activities.watchkeeping import Watchkeeping
 from deploy.local import prometheus as server
 from deploy.local.catalogue import ETCD
 from deploy.local.settings import Settings
-from model import names, promql
-from model.check import Baseline, GrpcCheck, HttpCheck, QueryCheck, Tls
+from model import job_check, names, promql
+from model.check import Baseline, GrpcCheck, HttpCheck, JobCheck, QueryCheck, Tls
 from model.image import Image
 from model.rollout import RolloutRequest
 from model.sight import Sight
@@ -231,3 +232,25 @@ async def look_until(plane: Plane, prometheus: Prometheus, asked: RolloutRequest
             sight = await ActivityEnvironment().run(watchkeeping.look, request)
             await asyncio.sleep(1)
     return sight
+
+
+@pytest.mark.parametrize(
+    ("script", "health", "said"),
+    [
+        ("exit 0", "healthy", "exited with 0"),
+        ("echo no cart; exit 3", "unhealthy", "exited with 3. Its last lines:\nno cart"),
+        ("sleep 60", "inconclusive", "DeadlineExceeded"),
+    ],
+)
+async def test_a_job_from_the_releases_own_image_is_a_check(
+    plane: Plane, script: str, health: str, said: str
+) -> None:
+    asked = plane.ask(SERVES)
+    smoke = JobCheck(
+        name="smoke", command=("sh", "-c", script), timeout_seconds=60 if said != "DeadlineExceeded" else 3
+    )
+    jobs = Jobs(plane.worker)
+    result = await ActivityEnvironment().run(jobs.run, job_check.request(asked, smoke))
+    verdict = job_check.judge(smoke, result)
+    assert verdict.health == health, verdict.message
+    assert said in verdict.message
