@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import ingest, journey, submission
+from tests.bench import ingest, journey, lanes, submission
 from tests.bench import waiting as gates
 from tests.bench.ground import Ground
 from tests.bench.origin import Origin
@@ -30,10 +30,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--burst", type=int, default=500, metavar="N", help="how many pushes at once")
     parser.add_argument("--pushes", type=int, default=3, metavar="N", help="how many real builds and rollouts")
     parser.add_argument("--waiting", type=int, default=1000, metavar="N", help="how many wait at gates (0: none)")
+    parser.add_argument("--lives", type=int, default=20_000, metavar="N", help="how many random lives of a lane")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is missed")
     options = parser.parse_args(arguments)
     begun = time.monotonic()
-    rows = asyncio.run(run(options.webhooks, options.burst, options.pushes, options.waiting))
+    rows = asyncio.run(run(options.webhooks, options.burst, options.pushes, options.waiting, options.lives))
     load = os.getloadavg()[1]
     took = time.monotonic() - begun
     if options.output == "json":
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if options.strict and any(row.met is False for row in rows) else 0
 
 
-async def run(webhooks: int, burst: int, pushes: int, waiting: int) -> list[Row]:
+async def run(webhooks: int, burst: int, pushes: int, waiting: int, lives: int) -> list[Row]:
     """All measurements, one after the other."""
     rows: list[Row] = []
     async with Ground.stand() as ground:
@@ -73,6 +74,10 @@ async def run(webhooks: int, burst: int, pushes: int, waiting: int) -> list[Row]
         if waiting:
             say(f"{waiting} releases that wait for people ...")
             rows.append(await gates.measure(ground.settings, waiting))
+    if lives:
+        say(f"{lives} random lives of a lane ...")
+        # In a thread: Hypothesis wants no loop around it.
+        rows.append(await asyncio.to_thread(lanes.measure, lives))
     return rows
 
 
