@@ -66,6 +66,21 @@ class Cluster:
     ) -> bool:
         raise AssertionError("nothing is deleted")
 
+    async def serves(self, api_version: str, kind: str) -> bool:
+        raise AssertionError("kinds are not asked for")
+
+    async def merge(
+        self,
+        api_version: str,
+        kind: str,
+        name: str,
+        namespace: str,
+        patch: Object,
+        subresource: str = "",
+        field_manager: str = "",
+    ) -> Object:
+        raise AssertionError("nothing is written")
+
     async def logs(
         self,
         namespace: str,
