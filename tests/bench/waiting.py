@@ -50,7 +50,7 @@ GATED = Pipeline(
 # A promotion enters itself as a candidate of the lane, which starts with that.
 AT_GATES = "WorkflowType = 'Lane' AND ExecutionStatus = 'Running'"
 AT_ONCE = 60
-STALLED_SECONDS = 60
+STALLED_SECONDS = 180
 IDLE_SECONDS = 30
 QUIET_PERCENT = 3.0
 SETTLE_SECONDS = 60
@@ -105,7 +105,7 @@ async def _at_gates(client: Client, numbers: range) -> None:
     """Start promotions and wait until each stands before its gate.
 
     Raises:
-        NotInTime: for a minute none more has got there.
+        NotInTime: for three minutes none more has got there.
     """
     gate = asyncio.Semaphore(AT_ONCE)
 
