@@ -75,9 +75,7 @@ def manifest(request: BuildRequest, plane: BuildPlane) -> dict[str, Any]:
     """
     component = request.component
     plan = builder_plan(request, plane)
-    name = names.argo_workflow(
-        component.key, request.commit.id, request.number, request.attempt, request.preview
-    )
+    name = names.argo_workflow(component.key, request.commit.id, request.number, request.attempt, request.preview)
     common = labels.for_component(component.key, component.project) | {labels.COMMIT: request.commit.id[:63]}
     private = component.source is not None and bool(component.source.secret)
     workflow = Workflow(

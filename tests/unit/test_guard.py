@@ -80,7 +80,8 @@ def test_only_signatures_of_trusted_keys_count() -> None:
     [name] = keys
     lying = jwt.encode(claims, other, algorithm="EdDSA", headers={"kid": name})
     weak = jwt.encode(claims, key.public_key().public_bytes_raw(), algorithm="HS256", headers={"kid": name})
-    none = jwt.encode(claims, None, algorithm="none", headers={"kid": name})
+    no_key: Any = None
+    none = jwt.encode(claims, no_key, algorithm="none", headers={"kid": name})
     for proof in (stranger.proof, lying, weak, none, "", "x", good.proof[:-4]):
         forged = SAID.model_copy(update={"proof": proof})
         assert checked(keys, forged, "w", "approve", NOW, NOW) is not None, proof

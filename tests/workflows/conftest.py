@@ -62,7 +62,11 @@ def serve(temporal: WorkflowEnvironment) -> Serve:
                     temporal.client,
                     task_queue=queue,
                     workflows=WORKFLOWS if control else (),
-                    activities=[*world.all(), Lanes(temporal.client).request, Standings(temporal.client, world).of],
+                    activities=[
+                        *world.all(),
+                        Lanes(temporal.client).request,
+                        Standings(temporal.client, world).of,
+                    ],
                     interceptors=[FailureInterceptor()],
                     workflow_failure_exception_types=[Failure],
                     max_heartbeat_throttle_interval=timedelta(milliseconds=100),

@@ -74,9 +74,7 @@ async def hold(
     use: Use, component: Key, environment: Environment, actor: Steerer, request: RequestId, body: ReasonBody
 ) -> Accepted:
     """Stop automation here."""
-    return await give(
-        use, component, environment, Order(id=request, kind="hold", actor=actor, reason=body.reason)
-    )
+    return await give(use, component, environment, Order(id=request, kind="hold", actor=actor, reason=body.reason))
 
 
 @router.post("/resume")

@@ -119,9 +119,7 @@ class Api:
         """One lane."""
         return LaneView.model_validate(self._get(f"{_path(key)}/lanes/{environment}"))
 
-    def difference(
-        self, key: ComponentKey, environment: str, revision: int, to: int, other: str
-    ) -> Difference:
+    def difference(self, key: ComponentKey, environment: str, revision: int, to: int, other: str) -> Difference:
         """What differs between two revisions of a lane, or between two lanes."""
         numbers = {"revision": str(revision or ""), "to": str(to or ""), "with": other}
         return Difference.model_validate(self._get(f"{_path(key)}/lanes/{environment}/diff", **numbers))
@@ -151,9 +149,7 @@ class Api:
 
     def explain(self, key: ComponentKey, environment: str, release: str = "") -> Explanation:
         """The rules before an environment, and what is missing."""
-        return Explanation.model_validate(
-            self._get(f"{_path(key)}/lanes/{environment}/explain", release=release)
-        )
+        return Explanation.model_validate(self._get(f"{_path(key)}/lanes/{environment}/explain", release=release))
 
     def dry_run(self, key: ComponentKey, release: str, until: str) -> DryRun:
         """What would happen to a release now."""
