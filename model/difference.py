@@ -148,7 +148,7 @@ def _sized(text: str) -> str:
 
 
 def _rendered(ran: Ran) -> str:
-    """The objects as YAML, in a stable order, without what is different each time: the marks that order the writes."""
+    """The objects as YAML, in a stable order, without the marks that order writes: they differ each time."""
     if ran.release is None:
         return ""
     request = RolloutRequest(target=ran.target, release=ran.release, revision=0)

@@ -49,7 +49,7 @@ def at(stop: int, **more: Any) -> Applied:
     return ROLLOUT.model_copy(update={"stop": stop, **more})
 
 
-DONE = {"stableRS": "new", "replicas": 2, "updatedReplicas": 2}
+DONE: dict[str, Any] = {"stableRS": "new", "replicas": 2, "updatedReplicas": 2}
 
 
 @pytest.mark.parametrize(
