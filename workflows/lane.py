@@ -171,12 +171,9 @@ class Lane:
         # No local activity: with handlers and the teller beside it, replays found another order of events.
         asked = asyncio.create_task(perform(Marks.of, release, summary=release.name))
         await workflow.wait_condition(lambda: asked.done() or self._retiring or next_up(self._state) != work)
-        if not asked.done():
-            asked.cancel()
-            await workflow.wait([asked])
-            return False
-        if self._retiring or next_up(self._state) != work:
-            asked.exception()
+        if not asked.done() or self._retiring or next_up(self._state) != work:
+            # It is left to end by itself: nobody waits for a read, and cancelling one can only go wrong.
+            asked.add_done_callback(lambda task: task.cancelled() or task.exception())
             return False
         try:
             mark = asked.result()

@@ -102,3 +102,19 @@ async def test_at_most_one_deployment_runs_under_fifty_requests_at_once(serve: S
         await asyncio.gather(*calls)
         state = await life.keeps_its_promises()
         assert len(state.history) > 2
+
+
+async def test_a_rollback_goes_before_a_deployment_that_a_person_asked_for_in_the_same_moment(
+    serve: Serve,
+) -> None:
+    async with Life(serve).lived() as life:
+        for _ in range(3):
+            await life.live("push")
+            await life.settled()
+        await asyncio.gather(life.order("deploy", 4), life.order("rollback"))
+        state = await life.keeps_its_promises()
+        assert state.current is not None
+        assert state.hold is not None
+        assert state.history[-1].kind == "rollback"
+        asked = [entry.result for entry in state.history if entry.release.name == "hello-4"]
+        assert set(asked) <= {"superseded", "cancelled", "healthy"}, "what was asked stays in the history"

@@ -119,27 +119,6 @@ async def test_undo_refuses_what_the_lane_has_taken_back_by_itself(serve: Serve)
         assert world.running[PLACE].name == "hello-2"
 
 
-async def test_a_rollback_goes_before_a_persons_deployment_that_was_asked_for_just_before(serve: Serve) -> None:
-    world = World(apply_gate=asyncio.Event())
-    assert world.apply_gate is not None
-    world.apply_gate.set()
-    async with serve(world) as environment:
-        await deployed(environment, 1, 2)
-        world.apply_gate.clear()
-        await ask(environment, 3)
-        await until(environment, lambda lane: lane.deploying == 3)
-        said = await asyncio.gather(
-            say(environment, "deploy", release=release(4)), say(environment, "rollback", revision=1)
-        )
-        assert list(said) == ["Deploying", "RollingBack"]
-        world.apply_gate.set()
-        lane = await until(environment, lambda lane: _runs(lane, "hello-1"))
-        [asked] = [entry for entry in lane.history if entry.release.name == "hello-4"]
-        assert asked.result in ("superseded", "cancelled"), "what was asked stays in the history"
-        assert lane.orders == []
-        assert world.running[PLACE].name == "hello-1"
-
-
 async def test_an_older_release_needs_a_word(serve: Serve) -> None:
     world = World(pipeline=pipeline(approvals=0))
     async with serve(world) as environment:
