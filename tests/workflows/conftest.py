@@ -22,6 +22,7 @@ from worker.failures import FailureInterceptor
 from worker.planes import WORKFLOWS
 from workflows.attributes import ATTRIBUTES
 
+START_TRIES = 6
 Serve = Callable[..., AbstractAsyncContextManager[WorkflowEnvironment]]
 
 
@@ -34,16 +35,27 @@ def connection() -> dict[str, Any]:
 @pytest.fixture
 async def temporal(connection: dict[str, Any]) -> AsyncIterator[WorkflowEnvironment]:
     """A server of its own for each test: every test uses the same workflow ids."""
-    async with await WorkflowEnvironment.start_time_skipping(
-        test_server_existing_path=str(test_server_path()),
-        data_converter=pydantic_data_converter,
-        **connection,
-    ) as environment:
+    async with await _started(connection) as environment:
         wanted = {key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD for key in ATTRIBUTES}
         await environment.client.operator_service.add_search_attributes(
             AddSearchAttributesRequest(namespace=environment.client.namespace, search_attributes=wanted)
         )
         yield environment
+
+
+async def _started(connection: dict[str, Any]) -> WorkflowEnvironment:
+    """A server that is up. The SDK gives its Java process five seconds, which a busy machine may not have."""
+    for left in reversed(range(START_TRIES)):
+        try:
+            return await WorkflowEnvironment.start_time_skipping(
+                test_server_existing_path=str(test_server_path()),
+                data_converter=pydantic_data_converter,
+                **connection,
+            )
+        except RuntimeError as error:
+            if not left or "did not start" not in str(error):
+                raise
+    raise AssertionError("unreachable")
 
 
 @pytest.fixture
