@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.collector import attribute, collecting
 
@@ -39,6 +41,10 @@ def server(folder: Path, otlp_endpoint: str) -> Iterator[tuple[str, subprocess.P
     address = f"127.0.0.1:{free_port()}"
     tokens = folder / "tokens.json"
     tokens.write_text("[]")
+    key = folder / "signing.pem"
+    made = Ed25519PrivateKey.generate()
+    key.write_bytes(made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    key.chmod(0o600)
     kubeconfig = folder / "kubeconfig"
     kubeconfig.write_text(KUBECONFIG % free_port())
     environment = {
@@ -48,6 +54,7 @@ def server(folder: Path, otlp_endpoint: str) -> Iterator[tuple[str, subprocess.P
         "TOWPATH_KUBECONFIG": str(kubeconfig),
         "TOWPATH_LISTEN": address,
         "TOWPATH_TOKENS": str(tokens),
+        "TOWPATH_SIGNING_KEY": str(key),
         "TOWPATH_WEBHOOK_SECRET": "a-secret",
         "TOWPATH_OTLP_ENDPOINT": otlp_endpoint,
     }
