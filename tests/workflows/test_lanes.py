@@ -256,7 +256,8 @@ async def test_ways_back_pass_over_what_is_marked_bad(serve: Serve) -> None:
         assert await say(environment, "rollback", revision=2) == "ReleaseMarkedBad"
         world.verdicts[(PLACE, 4)] = CRASHING
         await ask(environment, 4)
-        await until(environment, lambda lane: _runs(lane, "hello-3"))
+        lane = await settle(environment, PLACE, 4)
+        assert _runs(lane, "hello-3"), "what failed was taken back"
         await say(environment, "rollback")
         await until(environment, lambda lane: _runs(lane, "hello-1"))
 
