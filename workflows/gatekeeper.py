@@ -8,7 +8,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 from workflows.cause import cause_of
-from workflows.effort import perform, perform_here
+from workflows.effort import perform
 
 with workflow.unsafe.imports_passed_through():
     from activities.jobs import Jobs
@@ -136,7 +136,7 @@ class Gatekeeper:
     async def reread(self) -> None:
         """Read the rules again. Rules that cannot be read keep the gate shut, and say why."""
         try:
-            pipeline = await perform_here(Resources.pipeline, self._components[0], summary="rules")
+            pipeline = await perform(Resources.pipeline, self._components[0], summary="rules")
         except FailureError as error:
             if is_cancelled_exception(error):
                 raise
@@ -239,7 +239,7 @@ class Gatekeeper:
             return
         question = TimetableQuestion(windows=policy.windows, freezes=policy.freezes, now=workflow.time())
         try:
-            opening = await perform_here(Timetable.look, question, summary="windows")
+            opening = await perform(Timetable.look, question, summary="windows")
         except FailureError as error:
             if is_cancelled_exception(error):
                 raise
@@ -318,7 +318,7 @@ class Gatekeeper:
 
     async def _standing(self, question: StandingQuestion) -> Standing:
         try:
-            found = await perform_here(Standings.of, question, summary=question.environment)
+            found = await perform(Standings.of, question, summary=question.environment)
         except FailureError as error:
             if is_cancelled_exception(error):
                 raise

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from model import names
 from tests.e2e.application import Application
 from tests.e2e.site import Site
 
@@ -104,10 +105,10 @@ def test_the_lane_was_healthy_with_the_new_release_before_it_went_back(site: Sit
 
 
 def test_migrations_ran_once_a_revision_and_were_undone_on_the_way_back(site: Site, sets: Sets) -> None:
-    (namespace,) = [name for name in site.data_namespaces() if ENVIRONMENT in name]
+    namespace = names.data_namespace(site.namespace, PROJECT, ENVIRONMENT)
     jobs = site.see.objects("job", f"--namespace={namespace}", f"--selector=towpath.dev/job-of={sets.api.name}")
-    names = sorted(job["metadata"]["name"] for job in jobs)
-    assert [name.split("-api-")[1].rpartition("-")[0] for name in names] == ["migrate", "migrate", "undo-migrate"]
+    called = sorted(job["metadata"]["name"] for job in jobs)
+    assert [name.split("-api-")[1].rpartition("-")[0] for name in called] == ["migrate", "migrate", "undo-migrate"]
     assert all(job["status"].get("succeeded") == 1 for job in jobs)
     (undone,) = [job for job in jobs if "undo-migrate" in job["metadata"]["name"]]
     assert sets.commits[sets.api.name][:7] in undone["metadata"]["labels"]["towpath.dev/release"]

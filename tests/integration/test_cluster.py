@@ -149,9 +149,10 @@ async def test_what_is_no_longer_wanted_is_removed_and_what_is_others_stays(plan
     await plane.admin.create(own)
     other = plane.ask(SERVES, component="api")
     await plane.apply(other)
-    assert {kind for kind, _ in await objects(plane, asked)} == {kind for _, kind in bundle.COMPONENT_KINDS} - {
-        "CronJob"
-    }
+    others = {"CronJob", "Rollout"}
+    assert {kind for kind, _ in await objects(plane, asked)} == {
+        kind for _, kind in bundle.COMPONENT_KINDS
+    } - others
     slim = plane.ask("sleep 1000", kind="worker")
     assert (await plane.deploy(slim)).passed
     # Files of the release before go once no pod mounts them any more.

@@ -17,6 +17,7 @@ from activities.standings import Standings
 from deploy.local.catalogue import test_server_path
 from model import ids
 from model.failure import Failure
+from tests.workflows.patience import Patience
 from tests.workflows.world import World
 from worker.failures import FailureInterceptor
 from worker.planes import WORKFLOWS
@@ -50,7 +51,7 @@ async def _started(connection: dict[str, Any]) -> WorkflowEnvironment:
             return await WorkflowEnvironment.start_time_skipping(
                 test_server_existing_path=str(test_server_path()),
                 data_converter=pydantic_data_converter,
-                **connection,
+                **{**connection, "interceptors": [Patience(), *connection.get("interceptors", ())]},
             )
         except RuntimeError as error:
             if not left or "did not start" not in str(error):
