@@ -21,6 +21,7 @@ from temporalio.client import (
     Interceptor,
     OutboundInterceptor,
     SignalWorkflowInput,
+    WorkflowExecutionStatus,
     WorkflowHandle,
     WorkflowHistory,
     WorkflowUpdateFailedError,
@@ -155,10 +156,23 @@ def waiting(temporal: Client, tmp_path: Path) -> Waiting:
                 )
                 async with asyncio.timeout(60):
                     await phase(handle, "production", "at-gate")
+                    await standing(temporal.get_workflow_handle(ids.lane(KEY, "production")))
                 yield Ground(temporal, api, handle, world, runs)
         await forget(temporal)
 
     return until_gate
+
+
+async def standing(lane: WorkflowHandle[Any, Any]) -> None:
+    """Wait until a lane runs.
+
+    Its namesake of the test before has ended, and who stands at the gate enters it a moment later.
+    """
+    while True:
+        with suppress(RPCError):
+            if (await lane.describe()).status == WorkflowExecutionStatus.RUNNING:
+                return
+        await asyncio.sleep(0.05)
 
 
 async def phase(handle: Handle, name: str, wanted: str) -> None:
