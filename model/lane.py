@@ -30,8 +30,10 @@ class LaneRequest(Value):
     `undo_of` made; it needs no gate, goes before what waits, and sets no floor.
     `promotion` is the workflow to tell how it went, `set` the release set it belongs to (its workflow; empty
     for none). A `pinned` request is not superseded by newer ones; `allow_older` is a person's word that going
-    to an older release than the last good one is meant. `traceparent` (W3C; empty when nothing is traced) is
-    the trace that what the lane does for this request belongs to.
+    to an older release than the last good one is meant. With `hand_back` a deployment that a hold kept waiting
+    goes back before the gate, to be judged anew when the lane goes on: rules and words do not outlast a hold.
+    `traceparent` (W3C; empty when nothing is traced) is the trace that what the lane does for this request
+    belongs to.
     """
 
     id: str
@@ -47,12 +49,14 @@ class LaneRequest(Value):
     allow_older: bool = False
     set: str = ""
     undo_of: str = ""
+    hand_back: bool = False
 
 
 class LaneSettled(Value):
     """The lane's answer to a promotion.
 
-    `held` is not final: the request still waits. Nor is `inconclusive`: the release runs, unproven, until a
+    `held` is not final: the request still waits. `handed-back` ends a hold for who asked with `hand_back`: it
+    stands before the gate, and asks anew. Nor is `inconclusive` final: the release runs, unproven, until a
     person accepts it (`healthy` follows), goes back (`rolled-back`), or another release takes its place.
     """
 
@@ -66,6 +70,7 @@ class LaneSettled(Value):
         "cancelled",
         "superseded",
         "held",
+        "handed-back",
         "refused",
         "inconclusive",
         "untouched",
@@ -172,7 +177,8 @@ class LaneState(State):
     is at or below it, since the lane went back from there (`floor_reason`). `rules`: the generation of the
     rules in `lane_rules` that this run decides by. `bad`: releases marked so, and why. `undecided`: the
     request whose release runs inconclusively. `vigil`: who watches what runs. `forgotten`: revisions up to
-    this one are no longer kept. `pause`: what the revision under way waits for.
+    this one are no longer kept. `pause`: what the revision under way waits for. `held`: the candidates (ids)
+    that had been past the gate when the hold came.
     """
 
     component: Component | None = None
@@ -196,3 +202,4 @@ class LaneState(State):
     forgotten: int = 0
     floor_reason: str = ""
     pause: Pause | None = None
+    held: list[str] = []

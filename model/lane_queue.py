@@ -47,7 +47,9 @@ def take_request(state: LaneState, request: LaneRequest) -> Notices:
         state.candidates.append(request)
         return notices
     _queue(state, request)
-    if state.hold:
+    if request.hand_back:
+        notices += _before_the_gate(state)
+    elif state.hold:
         notices.append(settled(request, "held", "LaneHeld", hold_message(state.hold)))
     return notices
 
@@ -61,9 +63,10 @@ def take_alarm(state: LaneState, alarm: Alarm) -> bool:
 
 
 def settle(state: LaneState, now: float) -> Notices:
-    """Answer what waits in vain by now: marked bad, overtaken by what runs, or with nothing left to undo."""
+    """Answer what waits in vain by now: marked bad, overtaken by what runs, or with nothing left to undo; and
+    what a hold keeps waiting, or did."""
     if state.deploying:
-        return []
+        return _before_the_gate(state)
     notices: Notices = []
     for request in _queued(state):
         against = _undoable(state, request) if request.kind == "restore" else _against(state, request)
@@ -81,6 +84,23 @@ def settle(state: LaneState, now: float) -> Notices:
                 f"revision {alarm.revision} is unhealthy ({alarm.verdict.reason}) and nothing good ran before it"
             )
             state.hold = state.hold or Hold(actor=AUTOMATION, reason=reason, since=now)
+    return notices + _before_the_gate(state)
+
+
+def _before_the_gate(state: LaneState) -> Notices:
+    """While the lane is held, what had come past its gate stands before it; when it goes on, it comes again."""
+    if state.hold is None:
+        kept = [request for request in state.candidates if request.id in state.held]
+        state.held = []
+        message = "The lane goes on; the gate is asked once more."
+        return [settled(request, "handed-back", "LaneResumed", message) for request in kept]
+    notices: Notices = []
+    for request in [each for each in state.waiting if each.hand_back and each.kind == "deploy"]:
+        _take_off(state, {request.id})
+        notices += _supersede_older(state, request)
+        state.candidates.append(request.model_copy(update={"kind": "candidate"}))
+        state.held.append(request.id)
+        notices.append(settled(request, "held", "LaneHeld", hold_message(state.hold)))
     return notices
 
 
@@ -196,7 +216,9 @@ def _newer(state: LaneState, request: LaneRequest) -> str:
     coming = lane_back.under_way(state)
     rivals = [release for release in (state.current, coming.release if coming else None) if release is not None]
     if not request.pinned:
-        waiting = [other.release for other in (*state.waiting, *state.candidates) if other.kind == request.kind]
+        waiting = [
+            other.release for other in _queued(state) if other.kind == request.kind or other.id in state.held
+        ]
         rivals = waiting + rivals
     newer = [rival for rival in rivals if rival.sequence > request.release.sequence]
     return newer[0].name if newer else ""

@@ -63,6 +63,7 @@ class LaneMachine(RuleBasedStateMachine):
         self.approved: set[str] = set()
         self.left: int = 0
         self.bad: set[str] = set()
+        self.outlasted: set[str] = set()
         self.newest = 1
 
     def number(self, back: int) -> int:
@@ -78,12 +79,26 @@ class LaneMachine(RuleBasedStateMachine):
             if settled.result == "held":
                 assert self.state.hold is not None
                 continue
+            if settled.result == "handed-back":
+                assert self.state.hold is None
+                assert settled.request in self.outlasted
+                continue
             asked = self.unsettled.pop(settled.request)
             assert asked.promotion == promotion
 
     def settle(self) -> None:
         self.clock += 1
+        self.note_who_waits()
         self.hear(lane_queue.settle(self.state, self.clock))
+        self.note_who_waits()
+
+    def note_who_waits(self) -> None:
+        """Whoever is past the gate and not begun while there is a hold may not go in on old words."""
+        if self.state.hold is None:
+            return
+        begun = {entry.request for entry in self.state.history}
+        past = {each.id for each in self.unsettled.values() if each.hand_back and each.kind == "deploy"}
+        self.outlasted |= past - begun
 
     def send(self, **fields: object) -> LaneRequest:
         identity = self.next_id()
@@ -93,22 +108,23 @@ class LaneMachine(RuleBasedStateMachine):
         self.sent.append(asked)
         if asked.kind != "withdraw":
             self.unsettled[identity] = asked
+        self.note_who_waits()
         self.hear(lane_queue.take_request(self.state, asked))
         self.settle()
         return asked
 
-    @rule(back=BACK, pinned=st.sampled_from([False, False, True]))
-    def push(self, back: int, pinned: bool) -> None:
+    @rule(back=BACK, pinned=st.sampled_from([False, False, True]), hand_back=st.booleans())
+    def push(self, back: int, pinned: bool, hand_back: bool) -> None:
         """A release comes straight to the lane."""
         self.newest += back == 0
         wanted = release(self.number(back))
         self.approved.add(wanted.name)
-        self.send(kind="deploy", release=wanted, pinned=pinned)
+        self.send(kind="deploy", release=wanted, pinned=pinned, hand_back=hand_back)
 
     @rule()
     def deploy_at_once(self) -> None:
         """The plain case: the newest release comes, and is healthy when nothing stands in its way."""
-        self.push(0, False)
+        self.push(0, False, True)
         for _ in range(2):
             self.proceed("healthy")
 
@@ -125,7 +141,7 @@ class LaneMachine(RuleBasedStateMachine):
         self.unsettled.pop(waiting.id)
         self.approved.add(waiting.release.name)
         fields = waiting.model_dump(include={"release", "actor", "pinned", "promotion"})
-        self.send(kind="deploy", **fields)
+        self.send(kind="deploy", hand_back=True, **fields)
 
     @rule(back=BACK, allow_older=st.booleans())
     def promote_by_hand(self, back: int, allow_older: bool) -> None:
@@ -290,6 +306,7 @@ class LaneMachine(RuleBasedStateMachine):
             assert self.state.hold is None, "a hold stops automation"
         if isinstance(work, LaneRequest):
             assert work.kind in ("deploy", "restore"), "who waits at the gate is not deployed"
+            assert work.id not in self.outlasted, "what was let in before a hold was not judged again after it"
 
     def healthy(self) -> list[Revision]:
         return [entry for entry in self.state.history if entry.result == "healthy"]
@@ -331,6 +348,11 @@ class LaneMachine(RuleBasedStateMachine):
                 each for each in queue if not each.pinned and each.kind != "restore" and each.actor == AUTOMATION
             ]
             assert len(loose) <= 1
+
+    @invariant()
+    def what_a_hold_keeps_stands_before_the_gate(self) -> None:
+        if self.state.hold is not None:
+            assert not any(each.hand_back for each in self.state.waiting)
 
     @invariant()
     def what_is_good_was_healthy_and_is_not_bad(self) -> None:

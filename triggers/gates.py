@@ -151,7 +151,7 @@ class Gates:
         return GateExplained(
             release=state.request.release.name,
             promotion=promotion,
-            waiting=step.phase == "at-gate",
+            waiting=step.phase in ("at-gate", "held"),
             reason=step.reason,
             message=step.message,
             gate=step.gate,

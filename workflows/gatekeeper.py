@@ -124,6 +124,11 @@ class Gatekeeper:
         message = self.state().message
         return Answer(accepted=True, reason=reason, message=message, workflow=workflow.info().workflow_id)
 
+    def shut(self) -> None:
+        """What went through could not go on: people may speak again, and the gate is judged anew."""
+        self.passed = False
+        self._recheck = True
+
     def recheck(self, asked: Recheck | None = None) -> None:
         """Something outside has changed: read the rules again, and look at the world."""
         policy = self.step.policy

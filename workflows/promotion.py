@@ -43,6 +43,7 @@ class Promotion:
         self._state = PromotionState(request=request)
         self._teller = Teller()
         self._keepers: dict[str, Gatekeeper] = {}
+        self._deployments: dict[str, int] = {}
 
     @workflow.query
     def state(self) -> PromotionState:
@@ -77,7 +78,7 @@ class Promotion:
             return
         known_step = self._state.steps.get(approval.environment)
         keeper = self._keepers.get(approval.environment)
-        if keeper is None or known_step is None or known_step.phase != "at-gate":
+        if keeper is None or known_step is None or known_step.phase not in ("at-gate", "held"):
             where = known_step.phase if known_step else "unknown here"
             message = f"{self._state.request.release.name} does not wait at {approval.environment} ({where})."
             raise ApplicationError(message, type="NotAtGate", non_retryable=True)
@@ -135,20 +136,27 @@ class Promotion:
         if step.sources and workflow.patched("gate-arrival"):
             # It may be days since the pipeline was read, and there may be a freeze by now.
             await keeper.reread()
-        if not await self._through_gate(keeper):
-            return
-        await self._deploy(keeper.step)
+        candidate = ""
+        # Rules, and people's minds, may change while the lane is held: who was past the gate comes there again.
+        while await self._through_gate(keeper, candidate):
+            candidate = await self._deploy(keeper.step)
+            if not candidate:
+                return
+            keeper.shut()
 
-    async def _through_gate(self, keeper: Gatekeeper) -> bool:
-        """Wait until the gate opens; False when the answer is no, too late, or no longer asked."""
+    async def _through_gate(self, keeper: Gatekeeper, candidate: str) -> bool:
+        """Wait until the gate opens; False when the answer is no, too late, or no longer asked.
+
+        `candidate` is the request that stands for it at the lane; empty before it has any.
+        """
         gate = await keeper.look()
         step = keeper.step
         self._adopt(keeper)
-        if gate.open:
+        if gate.open and self._turned_away(candidate) is None:
             return True
-        candidate = self._request_id(step.environment, "candidate")
         self._enter(step, "at-gate", gate.reason, gate.message)
-        await self._ask_lane(step, "candidate")
+        if not candidate:
+            candidate = await self._ask_lane(step, "candidate")
         gate = await keeper.wait(leave=lambda: self._turned_away(candidate) is not None)
         self._adopt(keeper)
         if gate.open:
@@ -198,22 +206,27 @@ class Promotion:
         self._enter(step, phase, reason, message)
         return False
 
-    async def _deploy(self, step: EnvironmentStep) -> None:
+    async def _deploy(self, step: EnvironmentStep) -> str:
         """Ask the lane, and stay until it has settled. A held lane is not an answer yet, nor is what nobody can
-        tell: then it waits for a person."""
-        request = self._request_id(step.environment, "deploy")
-        await self._ask_lane(step, "deploy")
-        if self._state.steps[step.environment].phase != "held":
-            gate = self._state.steps[step.environment].gate
-            if gate is None:
-                self._enter(step, "deploying", "Deploying", "The lane has it.")
-            else:
-                self._enter(step, "deploying", "GateOpened", self._keepers[step.environment].state().message)
+        tell: then it waits for a person.
+
+        Returns:
+            The request that stands before the gate again, since the lane was held; empty when it has ended.
+        """
+        request = await self._ask_lane(step, "deploy")
+        gate = self._state.steps[step.environment].gate
+        if gate is None:
+            self._enter(step, "deploying", "Deploying", "The lane has it.")
+        else:
+            self._enter(step, "deploying", "GateOpened", self._keepers[step.environment].state().message)
         while True:
             await workflow.wait_condition(lambda: request in self._state.settled)
             answer = self._state.settled.pop(request)
+            if answer.result == "handed-back":
+                return request
             if answer.result in ("held", "inconclusive"):
                 self._enter(step, "held", answer.reason, answer.message, answer.revision)
+                self._keepers[step.environment].passed = answer.result == "inconclusive"
                 continue
             break
         phases: dict[str, StepPhase] = {
@@ -225,11 +238,17 @@ class Promotion:
         }
         phase = phases.get(answer.result, "failed")
         self._enter(step, phase, answer.reason, answer.message, answer.revision)
+        return ""
 
-    async def _ask_lane(self, step: EnvironmentStep, kind: str) -> None:
+    async def _ask_lane(self, step: EnvironmentStep, kind: str) -> str:
+        """Send a request to the lane; its id."""
+        identity = self._request_id(step.environment, kind)
+        if kind == "deploy":
+            times = self._deployments[step.environment] = self._deployments.get(step.environment, 0) + 1
+            identity += f"-{times}" if times > 1 else ""
         request = LaneRequest.model_validate(
             {
-                "id": self._request_id(step.environment, kind),
+                "id": identity,
                 "kind": kind,
                 "component": self._state.component,
                 "step": step,
@@ -238,10 +257,12 @@ class Promotion:
                 "promotion": workflow.info().workflow_id,
                 "pinned": self._state.request.pinned,
                 "allow_older": self._state.request.allow_older,
+                "hand_back": kind == "deploy",
                 "traceparent": here(),
             }
         )
         await perform(Lanes.request, request, summary=f"{kind} {step.environment}")
+        return identity
 
     def _request_id(self, environment: str, kind: str) -> str:
         return f"{workflow.info().run_id}/{environment}/{kind}"

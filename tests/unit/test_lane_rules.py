@@ -22,6 +22,7 @@ TestLane = LaneMachine.TestCase
         (lane_queue, "_against", lambda _state, _request: None),
         (lane_rules, "next_up", lambda state: state.waiting[0] if state.waiting else None),
         (lane_queue, "settle", lambda _state, _now: []),
+        (lane_queue, "_before_the_gate", lambda _state: []),
         (lane_orders, "_refuse_deploy", lambda _state, _order: None),
         (lane_rules, "settle_undecided", lambda _state, _closed, _request: []),
         (lane_queue, "no_longer_healthy", lambda _state, _alarm: None),

@@ -503,3 +503,83 @@ def test_a_subject_of_two_releases_is_nobodys_own() -> None:
     word = Approval(id="1", environment="production", digest="d", actor=ALICE)
     assert refusal(word, both, StepPolicy(approvals=1)) is not None
     assert refusal(word.model_copy(update={"actor": BOB}), both, StepPolicy(approvals=1)) is None
+
+
+async def approved_and_held(environment: WorkflowEnvironment) -> Walk:
+    """hello-1 runs in production, whose lane a person holds; hello-2 is approved and waits for the hold's end."""
+    first = await promote(environment, 1)
+    await phase(environment, first, "production", "at-gate")
+    await approve(first, approval(1))
+    await first.result()
+    await order(environment, "production", Order(id="hold", kind="hold", actor=BOB, reason="audit"))
+    walk = await promote(environment, 2)
+    await phase(environment, walk, "production", "at-gate")
+    await approve(walk, approval(2))
+    held = await phase(environment, walk, "production", "held")
+    assert "audit" in held.steps["production"].message
+    return walk
+
+
+RESUME = Order(id="on", kind="resume", actor=BOB)
+
+
+async def test_an_approval_can_be_taken_back_while_the_lane_is_held(serve: Serve) -> None:
+    world = World()
+    async with serve(world) as environment:
+        walk = await approved_and_held(environment)
+        answer = await approve(walk, approval(2, kind="revoke", id="no-longer", reason="saw the graphs"))
+        assert answer.reason == "Revoked"
+        await order(environment, "production", RESUME)
+        gate = await gate_of(environment, walk, lambda gate: not gate.open)
+        assert gate.given == 0
+        assert world.running["production"].name == "hello-1"
+        await approve(walk, approval(2, id="after-all"))
+        assert (await walk.result()).steps["production"].phase == "healthy"
+        assert world.running["production"].name == "hello-2"
+
+
+async def test_what_was_approved_before_a_hold_goes_in_after_it_under_the_rules_of_then(serve: Serve) -> None:
+    world = World()
+    async with serve(world) as environment:
+        walk = await approved_and_held(environment)
+        await order(environment, "production", RESUME)
+        ended = await walk.result()
+        assert (ended.steps["production"].phase, len(ended.approvals)) == ("healthy", 1)
+        await order(environment, "production", Order(id="hold-2", kind="hold", actor=BOB))
+        third = await promote(environment, 3)
+        await phase(environment, third, "production", "at-gate")
+        await approve(third, approval(3))
+        await phase(environment, third, "production", "held")
+        present = await now(environment)
+        world.pipeline = pipeline(freezes=(Freeze(start=present - 1, end=present + 2 * DAY, reason="holidays"),))
+        await order(environment, "production", Order(id="on-2", kind="resume", actor=BOB))
+        await gate_of(environment, third, reason("freeze", "Frozen"))
+        assert (await third.result()).steps["production"].phase == "healthy"
+        assert (await lane_state(environment, "production")).history[-1].started_at >= present + 2 * DAY
+
+
+async def test_a_newer_release_takes_the_place_of_one_that_a_hold_keeps_waiting(serve: Serve) -> None:
+    world = World()
+    async with serve(world) as environment:
+        older = await approved_and_held(environment)
+        newer = await promote(environment, 3)
+        assert (await older.result()).steps["production"].phase == "superseded"
+        await phase(environment, newer, "production", "at-gate")
+        await order(environment, "production", RESUME)
+        await approve(newer, approval(3))
+        assert (await newer.result()).steps["production"].phase == "healthy"
+        assert [name for place, name in world.applied if place == "production"] == ["hello-1", "hello-3"]
+
+
+async def test_a_release_that_is_pinned_during_a_hold_stays_pinned_after_it(serve: Serve) -> None:
+    world = World()
+    async with serve(world) as environment:
+        older = await approved_and_held(environment)
+        await order(environment, "production", Order(id="pin", kind="pin", actor=ALICE, release=release(2)))
+        newer = await promote(environment, 3)
+        await phase(environment, newer, "production", "at-gate")
+        await order(environment, "production", RESUME)
+        assert (await older.result()).steps["production"].phase == "healthy"
+        await approve(newer, approval(3))
+        assert (await newer.result()).steps["production"].phase == "healthy"
+        assert [name for place, name in world.applied if place == "production"][-2:] == ["hello-2", "hello-3"]
