@@ -29,7 +29,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--webhooks", type=int, default=100, metavar="N", help="how many webhooks to time")
     parser.add_argument("--burst", type=int, default=500, metavar="N", help="how many pushes at once")
     parser.add_argument("--pushes", type=int, default=3, metavar="N", help="how many real builds and rollouts")
-    parser.add_argument("--waiting", type=int, default=1000, metavar="N", help="how many wait at gates (0: none)")
+    parser.add_argument(
+        "--waiting", type=int, default=10_000, metavar="N", help="how many wait at gates (0: none)"
+    )
     parser.add_argument("--lives", type=int, default=10_000, metavar="N", help="how many random lives of a lane")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is missed")
     options = parser.parse_args(arguments)

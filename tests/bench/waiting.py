@@ -50,6 +50,7 @@ GATED = Pipeline(
 # A promotion enters itself as a candidate of the lane, which starts with that.
 AT_GATES = "WorkflowType = 'Lane' AND ExecutionStatus = 'Running'"
 AT_ONCE = 60
+STARTED_TOGETHER = 1000
 STALLED_SECONDS = 180
 IDLE_SECONDS = 30
 QUIET_PERCENT = 3.0
@@ -102,7 +103,7 @@ async def measure(settings: StackSettings, count: int) -> Row:
 
 
 async def _at_gates(client: Client, numbers: range) -> None:
-    """Start promotions and wait until each stands before its gate.
+    """Start promotions, a thousand at a time, and wait until each stands before its gate.
 
     Raises:
         NotInTime: for three minutes none more has got there.
@@ -119,15 +120,19 @@ async def _at_gates(client: Client, numbers: range) -> None:
                 task_queue=ids.CONTROL_QUEUE,
             )
 
-    await asyncio.gather(*map(start, numbers))
-    there, since = -1, time.monotonic()
-    while there < numbers.stop:
-        counted = (await client.count_workflows(AT_GATES)).count
-        if counted > there:
-            there, since = counted, time.monotonic()
-        if time.monotonic() - since > STALLED_SECONDS:
-            raise NotInTime(f"{there} of {numbers.stop} promotions at their gates: no more of them come")
-        await asyncio.sleep(0.5)
+    for first in range(numbers.start, numbers.stop, STARTED_TOGETHER):
+        stop = min(first + STARTED_TOGETHER, numbers.stop)
+        await asyncio.gather(*map(start, range(first, stop)))
+        there, since = -1, time.monotonic()
+        while there < stop:
+            counted = (await client.count_workflows(AT_GATES)).count
+            if counted > there:
+                there, since = counted, time.monotonic()
+            if time.monotonic() - since > STALLED_SECONDS:
+                raise NotInTime(f"{there} of {stop} promotions at their gates: no more of them come")
+            await asyncio.sleep(0.5)
+        if stop > 1:
+            print(f"  {stop} at their gates", file=sys.stderr, flush=True)
 
 
 def _release(number: int) -> Release:
