@@ -19,8 +19,8 @@ def refuse_order(state: LaneState, order: Order) -> Answer | None:
         return None
     if order.kind == "resume" and state.hold is None:
         return _no("NotHeld", "The lane is not held.")
-    if order.kind == "accept" and _inconclusive(state) is None:
-        return _no("NothingToAccept", "What runs here is not inconclusive.")
+    if order.kind == "accept":
+        return _refuse_accept(state)
     if order.kind in ("pin", "unpin") and not _pinned(state, order):
         waiting = ", ".join(request.release.name for request in _queue(state)) or "nothing"
         return _no("NotWaiting", f"No such release waits here; waiting: {waiting}.")
@@ -179,6 +179,14 @@ def _refuse_return(state: LaneState, order: Order) -> Answer | None:
     if runs(state, target.release):
         return _no("AlreadyRunning", f"{target.release.name} (revision {target.number}) already runs here.")
     return None
+
+
+def _refuse_accept(state: LaneState) -> Answer | None:
+    entry = _inconclusive(state)
+    if entry is None:
+        return _no("NothingToAccept", "What runs here is not inconclusive.")
+    name = entry.release.name
+    return _no("ReleaseMarkedBad", bad_message(name, state.bad[name])) if name in state.bad else None
 
 
 def _refuse_deploy(state: LaneState, order: Order) -> Answer | None:

@@ -95,10 +95,16 @@ def _before_the_gate(state: LaneState) -> Notices:
         message = "The lane goes on; the gate is asked once more."
         return [settled(request, "handed-back", "LaneResumed", message) for request in kept]
     notices: Notices = []
-    for request in [each for each in state.waiting if each.hand_back and each.kind == "deploy"]:
-        _take_off(state, {request.id})
+    kept = [request for request in state.waiting if request.hand_back and request.kind == "deploy"]
+    _take_off(state, {request.id for request in kept})
+    for request in [request.model_copy(update={"kind": "candidate"}) for request in kept]:
+        newer = "" if request.pinned else _newer(state, request)
+        if newer:
+            message = f"{newer} is newer and waits at the gate of a held lane."
+            notices.append(settled(request, "superseded", "NewerRelease", message))
+            continue
         notices += _supersede_older(state, request)
-        state.candidates.append(request.model_copy(update={"kind": "candidate"}))
+        state.candidates.append(request)
         state.held.append(request.id)
         notices.append(settled(request, "held", "LaneHeld", hold_message(state.hold)))
     return notices
