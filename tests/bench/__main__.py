@@ -40,8 +40,8 @@ def main(arguments: Sequence[str]) -> int:
     load = os.getloadavg()[1]
     took = time.monotonic() - begun
     if options.output == "json":
-        told = {"rows": [dataclasses.asdict(row) for row in rows], "seconds": round(took), "load": load}
-        print(json.dumps(told, indent=2, ensure_ascii=False))
+        result = {"rows": [dataclasses.asdict(row) for row in rows], "seconds": round(took), "load": load}
+        print(json.dumps(result, indent=2, ensure_ascii=False))
     else:
         show(rows)
         print(
@@ -56,30 +56,30 @@ async def run(webhooks: int, burst: int, pushes: int, waiting: int, lives: int) 
     async with Ground.stand() as ground:
         if pushes:
             say(f"{pushes} pushes through to production, and one that crashes ...")
-            rows += await journey.measure(ground, pushes)
+            rows += map(told, await journey.measure(ground, pushes))
         origin = Origin(ground.settings, f"bench/burst-{int(time.time())}")
         try:
             with served(ground.settings):
                 say(f"{PACED} pushes, one at a time ...")
                 await submission.declare(ground, origin, range(PACED))
                 async with submission.watched(ground) as seen:
-                    rows.insert(0, await submission.one_by_one(ground, origin, seen, PACED))
+                    rows.insert(0, told(await submission.one_by_one(ground, origin, seen, PACED)))
                     say(f"{webhooks} webhooks ...")
-                    rows.insert(0, await ingest.measure(ground, origin, webhooks))
+                    rows.insert(0, told(await ingest.measure(ground, origin, webhooks)))
                     if burst:
                         say(f"{burst} pushes at once (declaring {burst} components first) ...")
                         await submission.declare(ground, origin, range(burst))
-                        rows.insert(2, await submission.at_once(ground, origin, seen, burst))
+                        rows.insert(2, told(await submission.at_once(ground, origin, seen, burst)))
         finally:
             await submission.clear(ground)
             origin.remove()
         if waiting:
             say(f"{waiting} releases that wait for people ...")
-            rows.append(await gates.measure(ground.settings, waiting))
+            rows.append(told(await gates.measure(ground.settings, waiting)))
     if lives:
         say(f"{lives} random lives of a lane ...")
         # In a thread: Hypothesis wants no loop around it.
-        rows.append(await asyncio.to_thread(lanes.measure, lives))
+        rows.append(told(await asyncio.to_thread(lanes.measure, lives)))
     return rows
 
 
@@ -92,6 +92,12 @@ def show(rows: list[Row]) -> None:
         measured = "\n".join([row.measured, *row.notes])
         table.add_row(row.what, measured, row.floor, row.target, {True: "yes", False: "NO", None: ""}[row.met])
     Console(width=max(120, Console().width)).print(table)
+
+
+def told(row: Row) -> Row:
+    """The row, said at once: what comes after it may fail, or take long."""
+    say(f"  {row.what}: {row.measured}")
+    return row
 
 
 def say(what: str) -> None:
