@@ -204,7 +204,9 @@ async def test_an_alarm_with_nothing_to_go_back_to_holds_the_lane(serve: Serve) 
         assert lane.hold is not None
         assert "ErrorRate" in lane.hold.reason
         assert world.running[PLACE].name == "hello-1"
-        assert any(note.reason == "Held" and note.type == "Warning" for note in world.notes)
+        # It is told after it is decided.
+        while not any(note.reason == "Held" and note.type == "Warning" for note in world.notes):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 async def test_a_held_lane_hears_an_alarm_and_goes_back_when_it_is_let_go_on(serve: Serve) -> None:
@@ -292,6 +294,7 @@ async def test_a_set_is_taken_back_wherever_it_has_come(serve: Serve) -> None:
         await ask(environment, 3)
         await until(environment, lambda lane: lane.deploying == 4)
         await ask(environment, 3, id="back-3", kind="restore", undo_of="r3", set="s")
+        await until(environment, lambda lane: "back-3" in lane.recent)
         world.apply_gate.set()
         lane = await settle(environment, PLACE, 5)
         assert told(lane)[-2:] == [("hello-3", "deploy", "cancelled"), ("hello-1", "rollback", "healthy")]
@@ -361,9 +364,8 @@ async def test_an_approved_release_that_was_pinned_at_the_gate_stays_pinned(serv
         first = await walk(environment, 1)
         await phase(environment, first, "production", "at-gate")
         assert await say(environment, "pin", "production") == "Pinned"
-        second = await walk(environment, 2)
-        await phase(environment, second, "production", "at-gate")
-        lane = await lane_state(environment, "production")
+        await walk(environment, 2)
+        lane = await until(environment, lambda lane: len(lane.candidates) == 2, "production")
         assert [waiting.release.name for waiting in lane.candidates] == ["hello-1", "hello-2"]
         await approve(first, approval(1, BOB))
         assert (await first.result()).steps["production"].phase == "healthy"
