@@ -4,6 +4,7 @@ import re
 from typing import Literal
 
 from model.actor import AUTOMATION, Actor
+from model.comment import Association
 from model.failure import UserFailure
 from model.key import ComponentKey
 from model.value import Value
@@ -19,8 +20,10 @@ class ChangeRequest(Value):
     `change` is the request's number or name, `head` the commit that is asked for (empty: the branch's present
     head), `before` the base's commit (empty: unknown). `order` is when it happened by the sender's clock and
     `sequence` when it was accepted here, both in milliseconds since the epoch; an `order` of 0 means unknown.
-    `fork`: the branch lies in another repository. `components` limits it to these and asks nobody whether they
-    want previews: a person wanted one by hand (`again`: also of a commit that was tried before).
+    `fork`: the branch lies in another repository, at `head_url`. `author` opened the request, and `association` is
+    what they are to the repository as the provider says; `merged`: it was closed by taking it in. `components`
+    limits it to these and asks nobody whether they want previews: a person wanted one by hand (`again`: also of a commit
+    that was tried before).
     """
 
     action: ChangeAction
@@ -34,6 +37,10 @@ class ChangeRequest(Value):
     head: str = ""
     before: str = ""
     fork: bool = False
+    head_url: str = ""
+    author: str = ""
+    association: Association = ""
+    merged: bool = False
     title: str = ""
     order: int = 0
     sequence: int = 0

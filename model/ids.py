@@ -51,6 +51,23 @@ def change(repository: str, change: str, delivery: str) -> str:
     return f"change/{quote(repository, safe='')}/{change}/{quote(delivery, safe='')}"
 
 
+def deleted(repository: str, ref: str, before: str, delivery: str) -> str:
+    """Id of what the deletion of a ref starts; `delivery` (the sender's id of it) counts where `before` (the
+    commit that it led to) is unknown. A ref that comes back and goes again from another commit is another."""
+    return f"deleted/{quote(repository, safe='')}/{quote(ref, safe='/')}/{before or quote(delivery, safe='')}"
+
+
+def comment(repository: str, change: str, comment: str) -> str:
+    """Id of what a comment on a change request starts: edited or announced again, it acts once."""
+    return f"comment/{quote(repository, safe='')}/{change}/{quote(comment, safe='')}"
+
+
+def image(repository: str, digest: str, tag: str, delivery: str) -> str:
+    """Id of what a pushed image starts; `delivery` counts where the sender tells no digest, since a tag moves."""
+    name = f"{quote(repository, safe='')}/{quote(tag, safe='') or '-'}"
+    return f"image/{name}/{quote(digest or delivery, safe='')}"
+
+
 def preview(component: ComponentKey, change: str) -> str:
     """Id of the entity that owns a component's preview of one change."""
     return f"preview/{component}/{change}"

@@ -1,9 +1,8 @@
-"""What a sender announced, free of the sender's dialect."""
+"""A ref has moved, or nothing has: what a sender announced, free of the sender's dialect."""
 
 from typing import Literal
 
 from model.actor import AUTOMATION, Actor
-from model.change_request import ChangeRequest
 from model.key import ComponentKey
 from model.value import Value
 
@@ -49,6 +48,3 @@ class Ignored(Value):
     delivery: str = ""
     reason: str
     message: str
-
-
-Event = Push | ChangeRequest | Ping | Ignored

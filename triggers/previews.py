@@ -84,7 +84,7 @@ class Previews:
             again=True,
         )
         by_hand = f"{component.key}/{request}"
-        return await self._starter.start_change(asked, ids.change(asked.repository, change, by_hand))
+        return await self._starter.start(asked, ids.change(asked.repository, change, by_hand))
 
     async def order(self, component: ComponentKey, change: str, order: PreviewOrder) -> Answer:
         """Give a preview a person's order.

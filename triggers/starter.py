@@ -1,12 +1,10 @@
-"""One durable call: a push becomes a Delivery, a change request's event a ChangeDelivery, or it turns out to be
-known already."""
+"""One durable call: what was announced becomes the workflow that takes care of it, or is known already."""
 
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from pydantic import BaseModel
 from temporalio.client import Client
 from temporalio.common import TypedSearchAttributes, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -14,26 +12,39 @@ from temporalio.service import RPCError
 
 from model import ids
 from model.change_request import ChangeRequest
+from model.comment import Comment
+from model.event import Announced
 from model.failure import InfrastructureFailure
+from model.image_push import ImagePush
 from model.push import Push
+from model.ref_deleted import RefDeleted
 from model.repository import branch_of
 from triggers.signing import refuse_to_act
 from workflows.attributes import attributes
 
+KINDS: dict[type[Announced], str] = {
+    Push: "Delivery",
+    ChangeRequest: "ChangeDelivery",
+    RefDeleted: "Deletion",
+    Comment: "CommentDelivery",
+    ImagePush: "ImageDelivery",
+}
+"""The workflow that takes care of each kind of event."""
+
 
 @dataclass(frozen=True)
 class Started:
-    """The Delivery's workflow id, and whether it was there before this call."""
+    """The workflow's id, and whether it was there before this call."""
 
     workflow: str
     duplicate: bool
 
 
 class Starter(Protocol):
-    """Stores a push for good."""
+    """Stores an event for good."""
 
-    async def start(self, push: Push, workflow: str) -> Started:
-        """Start the Delivery of this id, once. When this returns, the push cannot be lost any more.
+    async def start(self, event: Announced, workflow: str) -> Started:
+        """Start the workflow of this id for the event, once. When this returns, it cannot be lost any more.
 
         Raises:
             InfrastructureFailure: `TemporalUnavailable`; whether it was stored is unknown, and asking again
@@ -41,54 +52,29 @@ class Starter(Protocol):
         """
         ...
 
-    async def start_change(self, change: ChangeRequest, workflow: str) -> Started:
-        """Start the ChangeDelivery of this id, once; durable as `start`.
-
-        Raises:
-            InfrastructureFailure: `TemporalUnavailable`.
-        """
-        ...
-
 
 class TemporalStarter:
-    """Starts Deliveries on the control queue; needs no worker alive. `seconds` bounds the whole call."""
+    """Starts workflows on the control queue; needs no worker alive. `seconds` bounds the whole call."""
 
     def __init__(self, client: Client, seconds: float = 5.0) -> None:
         self._client = client
         self._seconds = seconds
 
-    async def start(self, push: Push, workflow: str) -> Started:
+    async def start(self, event: Announced, workflow: str) -> Started:
         """As the Protocol says. Duplicates are refused by the server, running or closed: that is how they
         are told from new ones (USE_EXISTING would not tell)."""
         refuse_to_act()
-        component = str(push.components[0]) if len(push.components) == 1 else ""
-        found_by = attributes(repository=push.repository, commit=push.after, component=component, stage="accepted")
-        return await self._start("Delivery", push, workflow, found_by, _summary(push))
-
-    async def start_change(self, change: ChangeRequest, workflow: str) -> Started:
-        """As the Protocol says."""
-        refuse_to_act()
-        component = str(change.components[0]) if len(change.components) == 1 else ""
-        found_by = attributes(
-            repository=change.repository, commit=change.head, component=component, stage="accepted"
-        )
-        summary = f"Change {change.change} of {change.repository}: {change.action}"
-        return await self._start("ChangeDelivery", change, workflow, found_by, summary[:200])
-
-    async def _start(
-        self, kind: str, argument: BaseModel, workflow: str, found_by: TypedSearchAttributes, summary: str
-    ) -> Started:
         try:
             async with asyncio.timeout(self._seconds):
                 await self._client.start_workflow(
-                    kind,
-                    argument,
+                    KINDS[type(event)],
+                    event,
                     id=workflow,
                     task_queue=ids.CONTROL_QUEUE,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                    search_attributes=found_by,
-                    static_summary=summary,
+                    search_attributes=_found_by(event),
+                    static_summary=_summary(event),
                     rpc_timeout=timedelta(seconds=self._seconds / 2),
                 )
         except WorkflowAlreadyStartedError:
@@ -96,14 +82,56 @@ class TemporalStarter:
         except (RPCError, TimeoutError, RuntimeError) as error:
             # A lazy client that cannot connect raises RuntimeError.
             raise InfrastructureFailure(
-                "TemporalUnavailable", "Temporal did not take the push; send it again, twice is once."
+                "TemporalUnavailable", "Temporal did not take the event; send it again, twice is once."
             ) from error
         return Started(workflow, duplicate=False)
 
 
-def _summary(push: Push) -> str:
+def workflow_of(event: Announced) -> str:
+    """The id of the workflow that an event of a sender starts: the same for the same event."""
+    match event:
+        case Push():
+            forced_from = event.before if event.forced else ""
+            return ids.push(event.repository, event.ref, event.after, forced_from=forced_from)
+        case ChangeRequest():
+            return ids.change(event.repository, event.change, event.delivery)
+        case RefDeleted():
+            return ids.deleted(event.repository, event.ref, event.before, event.delivery)
+        case Comment():
+            return ids.comment(event.repository, event.change, event.comment)
+        case ImagePush():
+            return ids.image(event.repository, event.digest, event.tag, event.delivery)
+
+
+def _found_by(event: Announced) -> TypedSearchAttributes:
+    named = event.components if isinstance(event, Push | ChangeRequest) else ()
+    commit = {Push: "after", ChangeRequest: "head", Comment: "head", RefDeleted: "before"}.get(type(event), "")
+    return attributes(
+        repository=event.repository,
+        commit=getattr(event, commit) if commit else "",
+        component=str(named[0]) if len(named) == 1 else "",
+        stage="accepted",
+    )
+
+
+def _summary(event: Announced) -> str:
     """One line for Temporal's Web UI, at most 200 bytes (the server allows 400)."""
+    match event:
+        case Push():
+            told = _push(event)
+        case ChangeRequest():
+            told = f"Change {event.change} of {event.repository}: {event.action}"
+        case RefDeleted():
+            told = f"{event.ref} of {event.repository} was deleted"
+        case Comment():
+            told = f"Comment on change {event.change} of {event.repository}"
+        case ImagePush():
+            told = f"Image {event.repository}:{event.tag or event.digest}"
+    return told.encode()[:200].decode(errors="ignore")
+
+
+def _push(push: Push) -> str:
     what = {"push": "Push to", "applied": "Manifest applied for", "trigger": "Triggered:", "sweep": "Found on"}
-    subject = ", ".join(map(str, push.components)) or f"{branch_of(push.ref)} of {push.repository}"
+    subject = ", ".join(map(str, push.components)) or f"{branch_of(push.ref) or push.ref} of {push.repository}"
     commit = f" at {push.after[:7]}" if push.after else ""
-    return f"{what[push.cause]} {subject}{commit}".encode()[:200].decode(errors="ignore")
+    return f"{what[push.cause]} {subject}{commit}"

@@ -46,7 +46,10 @@ from worker.keys import proof_keys, seal_keys
 from worker.settings import Settings
 from workflows.build import Build
 from workflows.change_delivery import ChangeDelivery
+from workflows.comment_delivery import CommentDelivery
+from workflows.deletion import Deletion
 from workflows.delivery import Delivery
+from workflows.image_delivery import ImageDelivery
 from workflows.lane import Lane
 from workflows.preview import Preview
 from workflows.promotion import Promotion
@@ -67,6 +70,9 @@ WORKFLOWS: Sequence[type] = (
     Rebinding,
     Teardown,
     ChangeDelivery,
+    CommentDelivery,
+    Deletion,
+    ImageDelivery,
     Preview,
     ReleaseSet,
     SetRollback,

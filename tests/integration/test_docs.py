@@ -191,7 +191,7 @@ async def test_a_manifest_is_taken_by_the_api_server(block: Block, cluster: ApiS
 def test_a_webhook_is_read(block: Block) -> None:
     kind = "change" if '"change"' in block.text else "push"
     headers = {"x-towpath-event": kind, "x-towpath-delivery": "docs"}
-    event = Git().parse(headers, Document.read(block.text.encode()))
+    (event,) = Git().parse(headers, Document.read(block.text.encode()))
     if isinstance(event, ChangeRequest):
         assert (event.branch, event.base, event.order > 0) == ("feature/idea", "main", True)
         return

@@ -11,6 +11,7 @@ from activities.changes import Change
 from model.change_request import ChangeRequest
 from model.commit import Commit
 from model.component import Component
+from model.event import Announced
 from model.failure import Conflict, InfrastructureFailure, NotFound, UserFailure
 from model.image import Image
 from model.key import ComponentKey
@@ -66,26 +67,28 @@ class FakeStarter:
     """Remembers what was started; `down` is a Temporal that cannot be reached."""
 
     def __init__(self) -> None:
-        self.started: dict[str, Push] = {}
-        self.changes: dict[str, ChangeRequest] = {}
+        self.events: dict[str, Announced] = {}
         self.down = False
         self.news = asyncio.Event()
 
-    async def start(self, push: Push, workflow: str) -> Started:
+    @property
+    def started(self) -> dict[str, Push]:
+        """The pushes among the events."""
+        return {workflow: event for workflow, event in self.events.items() if isinstance(event, Push)}
+
+    @property
+    def changes(self) -> dict[str, ChangeRequest]:
+        """The change requests among the events."""
+        return {workflow: event for workflow, event in self.events.items() if isinstance(event, ChangeRequest)}
+
+    async def start(self, event: Announced, workflow: str) -> Started:
         if self.down:
-            raise InfrastructureFailure("TemporalUnavailable", "Temporal did not take the push.")
-        if workflow in self.started:
+            raise InfrastructureFailure("TemporalUnavailable", "Temporal did not take the event.")
+        if workflow in self.events:
             return Started(workflow, duplicate=True)
-        self.started[workflow] = push
+        self.events[workflow] = event
         self.news.set()
         return Started(workflow, duplicate=False)
-
-    async def start_change(self, change: ChangeRequest, workflow: str) -> Started:
-        if self.down:
-            raise InfrastructureFailure("TemporalUnavailable", "Temporal did not take the change.")
-        duplicate = workflow in self.changes
-        self.changes.setdefault(workflow, change)
-        return Started(workflow, duplicate=duplicate)
 
 
 class FakeRuns:

@@ -66,12 +66,14 @@ async def post_github(client: httpx.AsyncClient, content: dict[str, Any], **head
 
 def github(content: dict[str, Any]) -> Any:
     headers = {"x-github-event": "pull_request", "x-github-delivery": "d"}
-    return GitHub().parse(headers, Document.read(json.dumps(content).encode()))
+    (event,) = GitHub().parse(headers, Document.read(json.dumps(content).encode()))
+    return event
 
 
 def git(content: dict[str, Any]) -> Any:
     headers = {"x-towpath-event": "change", "x-towpath-delivery": "d"}
-    return Git().parse(headers, Document.read(json.dumps(content).encode()))
+    (event,) = Git().parse(headers, Document.read(json.dumps(content).encode()))
+    return event
 
 
 async def test_a_signed_pull_request_starts_one_change_delivery(tmp_path: Path) -> None:

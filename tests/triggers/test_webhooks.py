@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from model.change_request import ChangeRequest
 from model.failure import UserFailure
 from model.push import Ignored, Ping, Push
+from model.ref_deleted import RefDeleted
 from tests.triggers.fakes import (
     COMMIT,
     OLDER,
@@ -213,26 +214,27 @@ async def test_an_unknown_repository_is_not_found(tmp_path: Path) -> None:
     assert not parts.starter.started
 
 
-@pytest.mark.parametrize(
-    ("changed", "reason"),
-    [
-        ({"after": ZERO}, "RefDeleted"),
-        ({"after": ZERO, "ref": "refs/tags/v1"}, "RefDeleted"),
-        ({"ref": "refs/tags/v1.0.0", "before": ZERO}, "TagPush"),
-    ],
-)
-async def test_deleted_branches_and_tags_start_nothing(
-    tmp_path: Path, changed: dict[str, str], reason: str
-) -> None:
+@pytest.mark.parametrize("ref", ["refs/heads/main", "refs/tags/v1"])
+async def test_a_deleted_ref_is_told_and_never_built(tmp_path: Path, ref: str) -> None:
     parts = Parts()
     async with serving(parts, tmp_path) as client:
         for response in (
-            await post_git(client, git_push(**changed)),
-            await post_github(client, github_body(**changed)),
+            await post_git(client, git_push(after=ZERO, ref=ref)),
+            await post_github(client, github_body(after=ZERO, ref=ref)),
         ):
-            assert response.status_code == 200
-            assert (response.json()["ignored"], response.json()["reason"]) == (True, reason)
+            assert response.status_code == 202
     assert not parts.starter.started
+    (told,) = parts.starter.events.values()
+    assert isinstance(told, RefDeleted)
+    assert (told.ref, told.repository) == (ref, "git.example/team/hello-world")
+
+
+async def test_a_pushed_tag_is_a_push_of_its_own(tmp_path: Path) -> None:
+    parts = Parts()
+    async with serving(parts, tmp_path) as client:
+        await post_git(client, git_push(ref="refs/tags/v1.0.0", before=ZERO))
+        await post_git(client, git_push())
+    assert [push.ref for push in parts.starter.started.values()] == ["refs/tags/v1.0.0", "refs/heads/main"]
 
 
 async def test_pings_and_other_events_are_answered_and_start_nothing(tmp_path: Path) -> None:
@@ -432,12 +434,13 @@ def test_parsers_answer_or_refuse_and_never_crash(provider: Any, content: bytes,
     except UserFailure as failure:
         assert failure.reason in ("BadRepositoryAddress", "BadRef", "BadCommit", "BadChange")  # noqa: PT017
     else:
-        assert isinstance(parsed, Push | ChangeRequest | Ping | Ignored)
+        assert parsed
+        assert all(isinstance(event, Push | RefDeleted | ChangeRequest | Ping | Ignored) for event in parsed)
 
 
 def test_names_shown_to_people_are_cut_and_printable() -> None:
     document = Document.read(json.dumps(git_push(pusher="a\u001b[31m\n" + "b" * 999)).encode())
-    push = Git().parse({"x-towpath-event": "push", "x-towpath-delivery": "d"}, document)
+    (push,) = Git().parse({"x-towpath-event": "push", "x-towpath-delivery": "d"}, document)
     assert isinstance(push, Push)
     assert len(push.actor.name) <= 200
     assert push.actor.name.isprintable()
@@ -445,6 +448,6 @@ def test_names_shown_to_people_are_cut_and_printable() -> None:
 
 def test_a_created_branch_is_a_push_and_not_forced() -> None:
     document = Document.read(github_body(before=ZERO, forced=True))
-    push = GitHub().parse({"x-github-event": "push", "x-github-delivery": "d"}, document)
+    (push,) = GitHub().parse({"x-github-event": "push", "x-github-delivery": "d"}, document)
     assert isinstance(push, Push)
     assert not push.forced

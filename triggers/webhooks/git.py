@@ -10,7 +10,8 @@ branch in): `{"repository": {"url"}, "action": "opened"|"updated"|"closed", "cha
 from collections.abc import Mapping
 
 from model.change_request import ChangeAction
-from model.push import Event, Ping
+from model.event import Event
+from model.push import Ping
 from triggers.problem import Problem
 from triggers.webhooks import signature
 from triggers.webhooks.document import Document
@@ -39,24 +40,26 @@ class Git:
         address = document.find("repository", "url")
         return (address,) if isinstance(address, str) else ()
 
-    def parse(self, headers: Mapping[str, str], document: Document) -> Event:
+    def parse(self, headers: Mapping[str, str], document: Document) -> tuple[Event, ...]:
         """`push` on a branch is a Push, `change` a ChangeRequest, `ping` a Ping."""
         envelope = Envelope.read(self.name, headers, "X-Towpath-Event", "X-Towpath-Delivery")
         if envelope.event == "ping":
-            return Ping(provider=self.name, delivery=envelope.delivery)
+            return (Ping(provider=self.name, delivery=envelope.delivery),)
         if envelope.event == "change":
-            return self._change(envelope, document)
+            return (self._change(envelope, document),)
         if envelope.event != "push":
-            return envelope.not_used("push", "change")
-        return moved(
-            provider=self.name,
-            delivery=envelope.delivery,
-            url=document.text("repository", "url"),
-            ref=document.text("ref"),
-            before=document.text("before"),
-            after=document.text("after"),
-            forced=document.flag("forced"),
-            pusher=self._pusher(document),
+            return (envelope.not_used("push", "change"),)
+        return (
+            moved(
+                provider=self.name,
+                delivery=envelope.delivery,
+                url=document.text("repository", "url"),
+                ref=document.text("ref"),
+                before=document.text("before"),
+                after=document.text("after"),
+                forced=document.flag("forced"),
+                pusher=self._pusher(document),
+            ),
         )
 
     def _change(self, envelope: Envelope, document: Document) -> Event:

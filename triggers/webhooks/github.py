@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from urllib.parse import parse_qs
 
 from model.change_request import ChangeAction
-from model.push import Event, Ping
+from model.event import Event
+from model.push import Ping
 from triggers.problem import Problem
 from triggers.webhooks import signature
 from triggers.webhooks.document import Document
@@ -46,25 +47,27 @@ class GitHub:
         found = (document.find("repository", name) for name in ("clone_url", "ssh_url"))
         return tuple(address for address in found if isinstance(address, str))
 
-    def parse(self, headers: Mapping[str, str], document: Document) -> Event:
+    def parse(self, headers: Mapping[str, str], document: Document) -> tuple[Event, ...]:
         """`push` on a branch is a Push, `pull_request` a ChangeRequest, `ping` a Ping."""
         envelope = Envelope.read(self.name, headers, "X-GitHub-Event", "X-GitHub-Delivery")
         if envelope.event == "ping":
-            return Ping(provider=self.name, delivery=envelope.delivery)
+            return (Ping(provider=self.name, delivery=envelope.delivery),)
         if envelope.event == "pull_request":
-            return self._pull_request(envelope, document)
+            return (self._pull_request(envelope, document),)
         if envelope.event != "push":
-            return envelope.not_used("push", "pull_request")
-        return moved(
-            provider=self.name,
-            delivery=envelope.delivery,
-            url=document.text("repository", "clone_url"),
-            ref=document.text("ref"),
-            before=document.text("before"),
-            after=document.text("after"),
-            forced=document.flag("forced"),
-            pusher=document.optional_text("pusher", "name"),
-            email=document.optional_text("pusher", "email"),
+            return (envelope.not_used("push", "pull_request"),)
+        return (
+            moved(
+                provider=self.name,
+                delivery=envelope.delivery,
+                url=document.text("repository", "clone_url"),
+                ref=document.text("ref"),
+                before=document.text("before"),
+                after=document.text("after"),
+                forced=document.flag("forced"),
+                pusher=document.optional_text("pusher", "name"),
+                email=document.optional_text("pusher", "email"),
+            ),
         )
 
     def _pull_request(self, envelope: Envelope, document: Document) -> Event:

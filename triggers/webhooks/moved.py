@@ -1,7 +1,8 @@
 """A ref has moved: what that means, the same for every sender."""
 
 from model.actor import Actor
-from model.push import ZERO_ID, Event, Ignored, Push
+from model.push import ZERO_ID, Push
+from model.ref_deleted import RefDeleted
 from model.repository import check_address, check_commit, check_ref, normalise
 
 
@@ -15,10 +16,10 @@ def moved(
     forced: bool,
     pusher: str = "",
     email: str = "",
-) -> Event:
-    """The push that a moved ref is, or why it starts nothing.
+) -> Push | RefDeleted:
+    """The push that a moved ref is, or its deletion.
 
-    A deleted ref (new id all zeros) is never built. Tags start nothing yet.
+    A deleted ref (new id all zeros) is never built: what stood for it ends.
 
     Raises:
         UserFailure: `BadRepositoryAddress`, `BadRef`, `BadCommit`.
@@ -28,13 +29,17 @@ def moved(
     for commit in (before, after):
         if commit:
             check_commit(commit)
+    actor = Actor(kind="person", name=pusher, email=email) if pusher else Actor()
     if _absent(after):
-        return Ignored(
-            provider=provider, delivery=delivery, reason="RefDeleted", message="A deleted ref is not built."
-        )
-    if ref.startswith("refs/tags/"):
-        return Ignored(
-            provider=provider, delivery=delivery, reason="TagPush", message="Tags start nothing; push a branch."
+        known = "" if _absent(before) else before
+        return RefDeleted(
+            provider=provider,
+            delivery=delivery,
+            repository=normalise(url),
+            url=url,
+            ref=ref,
+            before=known,
+            actor=actor,
         )
     check_commit(after)
     return Push(
@@ -46,7 +51,7 @@ def moved(
         before=before,
         after=after,
         forced=forced and not _absent(before),
-        actor=Actor(kind="person", name=pusher, email=email) if pusher else Actor(),
+        actor=actor,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from model.push import Event
+from model.event import Event
 from triggers.webhooks.document import Document
 
 
@@ -35,8 +35,8 @@ class Provider(Protocol):
         """The addresses under which the sender knows the repository, unchecked; empty when it names none."""
         ...
 
-    def parse(self, headers: Mapping[str, str], document: Document) -> Event:
-        """What has happened.
+    def parse(self, headers: Mapping[str, str], document: Document) -> tuple[Event, ...]:
+        """What has happened, at least one thing: a delivery may tell of several refs or images.
 
         Raises:
             Problem: 400, a field is missing or of the wrong type.

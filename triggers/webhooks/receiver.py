@@ -9,16 +9,16 @@ from opentelemetry import trace
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from model import ids
-from model.change_request import ChangeRequest
+from model.event import Announced, Event
 from model.failure import Failure
-from model.push import Event, Ignored, Ping, Push
+from model.image_push import ImagePush
+from model.push import Ignored, Ping
 from triggers.body import BodyReader
 from triggers.metrics import Metrics
 from triggers.problem import Problem, of_failure
 from triggers.repositories import KnownRepository, Repositories
 from triggers.sequence import Sequence
-from triggers.starter import Started, Starter
+from triggers.starter import Starter, workflow_of
 from triggers.webhooks.document import Document
 from triggers.webhooks.provider import Provider
 
@@ -101,12 +101,11 @@ class Receiver:
             raise Problem(503, "NotReady", "The declared repositories are still being read; send it again.")
         body = await self._bodies.read(request.headers, request.stream())
         document = self._authenticated(request.headers, body)
-        event = self._provider.parse(request.headers, document)
-        if isinstance(event, Push):
-            return await self._accept(event, self._known(document))
-        if isinstance(event, ChangeRequest):
-            return await self._accept_change(event, self._known(document))
-        return _uneventful(event)
+        events = self._provider.parse(request.headers, document)
+        announced = [event for event in events if not isinstance(event, Ping | Ignored)]
+        if not announced:
+            return _uneventful(events[0])
+        return await self._accept(announced, self._known(document))
 
     def _authenticated(self, headers: Mapping[str, str], body: bytes) -> Document:
         """The body's content once the signature holds; nothing about repositories shows before."""
@@ -131,38 +130,27 @@ class Receiver:
         found = (self._repositories.find(address) for address in self._provider.addresses(document))
         return next((known for known in found if known is not None), None)
 
-    async def _accept(self, push: Push, known: KnownRepository | None) -> tuple[str, Response]:
-        known = _declared(known, push.repository)
-        push = push.model_copy(
-            update={
-                "repository": known.repository,
-                "url": known.url,
-                "sequence": self._sequence.next(),
-            }
-        )
-        forced_from = push.before if push.forced else ""
-        started = await self._starter.start(
-            push, ids.push(push.repository, push.ref, push.after, forced_from=forced_from)
-        )
-        return self._accepted(started)
+    async def _accept(self, events: list[Announced], known: KnownRepository | None) -> tuple[str, Response]:
+        """Store every event of the delivery before it is answered. One that cannot be stored is an error for all:
+        the sender repeats the delivery, and what was stored already is a duplicate then."""
+        ready = [self._ready(event, known) for event in events]
+        stored = [await self._starter.start(event, workflow_of(event)) for event in ready]
+        answers = [
+            {"workflow": each.workflow, "duplicate": each.duplicate, "url": self._link(each.workflow)}
+            for each in stored
+        ]
+        answer = answers[0] if len(answers) == 1 else {**answers[0], "all": answers}
+        outcome = "Duplicate" if all(each.duplicate for each in stored) else "Accepted"
+        return outcome, JSONResponse(answer, 202)
 
-    async def _accept_change(self, change: ChangeRequest, known: KnownRepository | None) -> tuple[str, Response]:
-        known = _declared(known, change.repository)
-        change = change.model_copy(
+    def _ready(self, event: Announced, known: KnownRepository | None) -> Announced:
+        """The event with its place in the order, speaking of the repository as it was declared."""
+        if isinstance(event, ImagePush):
+            return event.model_copy(update={"sequence": self._sequence.next()})
+        known = _declared(known, event.repository)
+        return event.model_copy(
             update={"repository": known.repository, "url": known.url, "sequence": self._sequence.next()}
         )
-        started = await self._starter.start_change(
-            change, ids.change(change.repository, change.change, change.delivery)
-        )
-        return self._accepted(started)
-
-    def _accepted(self, started: Started) -> tuple[str, Response]:
-        answer = {
-            "workflow": started.workflow,
-            "duplicate": started.duplicate,
-            "url": self._link(started.workflow),
-        }
-        return ("Duplicate" if started.duplicate else "Accepted"), JSONResponse(answer, 202)
 
 
 def _declared(known: KnownRepository | None, repository: str) -> KnownRepository:

@@ -2,6 +2,7 @@
 
 from model.actor import Actor
 from model.change_request import ChangeAction, ChangeRequest, check_change
+from model.comment import Association
 from model.repository import branch_of, check_address, check_commit, check_ref, normalise
 from triggers.webhooks.envelope import Envelope
 
@@ -21,9 +22,13 @@ def requested(
     title: str = "",
     actor: str = "",
     order: int = 0,
+    author: str = "",
+    association: Association = "",
+    merged: bool = False,
 ) -> ChangeRequest:
     """The event. Branches may be written as full refs; `head_url` is where the branch lies, empty for the same
-    repository; `order` is milliseconds since the epoch by the sender's clock, 0 when unknown.
+    repository; `author` opened the request, `association` is what they are to the repository; `order` is
+    milliseconds since the epoch by the sender's clock, 0 when unknown.
 
     Raises:
         UserFailure: `BadRepositoryAddress`, `BadChange`, `BadRef`, `BadCommit`.
@@ -45,6 +50,10 @@ def requested(
         base=names[1],
         head=head,
         before=before,
+        head_url=head_url,
+        author=author,
+        association=association,
+        merged=merged and action == "close",
         fork=bool(head_url) and normalise(head_url).lower() != normalise(url).lower(),
         title=title[:TITLE_LIMIT],
         order=order,
