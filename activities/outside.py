@@ -1,26 +1,19 @@
 """Asking a webhook whether a release may go in. An answer that cannot be understood is no yes."""
 
 import asyncio
-import ipaddress
 import json
-import socket
 from typing import Protocol
 
 import httpx
-import structlog
 from temporalio import activity
 
+from activities.outbound import Outbound
 from model.external import External
 from model.failure import UserFailure
 from model.question import ExternalAnswer, ExternalQuestion
 
 BODY_LIMIT = 64 * 1024
 MESSAGE_LIMIT = 300
-# Clouds tell machines their credentials here, for IPv6 at an address that is not link-local
-# (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html).
-_METADATA = (ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200"))
-
-log = structlog.get_logger(__name__)
 
 
 class SecretReader(Protocol):
@@ -36,12 +29,12 @@ class Outside:
 
     Args:
         secrets: where bearer tokens are read; what is read stays here.
-        loopback: whether a webhook on this very machine may be asked (in tests).
+        outbound: calls webhooks, as far as they may be called.
     """
 
-    def __init__(self, secrets: SecretReader, loopback: bool = False) -> None:
+    def __init__(self, secrets: SecretReader, outbound: Outbound) -> None:
         self._secrets = secrets
-        self._loopback = loopback
+        self._outbound = outbound
 
     @activity.defn(name="outside.ask")
     async def ask(self, question: ExternalQuestion) -> ExternalAnswer:
@@ -75,13 +68,6 @@ class Outside:
 
     async def _post(self, question: ExternalQuestion, headers: dict[str, str]) -> ExternalAnswer:
         external = question.external
-        url = httpx.URL(external.url)
-        if url.scheme not in ("http", "https") or not url.host or url.userinfo:
-            raise UserFailure("BadAddress", "Its url must be http:// or https://, without credentials.")
-        address = await self._address(url)
-        # To the address that was looked at, whatever its name leads to a moment later; certificates are
-        # still checked against the name.
-        extensions = {"sni_hostname": url.host}
         body = {
             "id": question.id,
             "gate": external.name,
@@ -92,51 +78,12 @@ class Outside:
             "digest": question.digest,
             "commit": question.commit,
         }
-        # A proxy would look the name up itself, and where that leads is not checked there: trust_env is off.
-        async with httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=None) as client:  # noqa: S113
-            request = client.build_request(
-                "POST",
-                url.copy_with(host=address),
-                json=body,
-                headers={**headers, "Host": url.netloc.decode()},
-                extensions=extensions,
-            )
-            response = await client.send(request, stream=True)
-            try:
-                if not response.is_success:
-                    raise UserFailure("NoAnswer", f"It answered {response.status_code}.")
-                return _answer(external, await _body(response))
-            finally:
-                await response.aclose()
-
-    async def _address(self, url: httpx.URL) -> str:
-        port = url.port or (443 if url.scheme == "https" else 80)
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
-        except OSError:
-            raise UserFailure("NameUnknown", f"{url.host} has no address.") from None
-        for _, _, _, _, (text, *_rest) in found:
-            if not self._may(ipaddress.ip_address(str(text).partition("%")[0])):
-                log.warning("webhook refused for its address", host=url.host)
-                raise UserFailure("AddressRefused", f"{url.host} leads to an address that may not be asked.")
-        return str(found[0][4][0])
-
-    def _may(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        if address.is_loopback:
-            return self._loopback
-        refused = address.is_link_local or address.is_multicast or address.is_unspecified
-        return not refused and address not in _METADATA
-
-
-async def _body(response: httpx.Response) -> bytes:
-    content = b""
-    async for piece in response.aiter_bytes():
-        content += piece
-        if len(content) > BODY_LIMIT:
-            raise UserFailure("AnswerTooLarge", f"Its answer is larger than {BODY_LIMIT // 1024} KiB.")
-    return content
+        seconds = external.timeout_seconds
+        async with self._outbound.client(external.url, headers, seconds, BODY_LIMIT) as client:
+            response = await client.post(external.url, json=body)
+        if not response.is_success:
+            raise UserFailure("NoAnswer", f"It answered {response.status_code}.")
+        return _answer(external, response.content)
 
 
 def _answer(external: External, content: bytes) -> ExternalAnswer:

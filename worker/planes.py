@@ -20,6 +20,7 @@ from activities.gitops import GitOpsRepositories
 from activities.jobs import Jobs
 from activities.lanes import Lanes
 from activities.marks import Marks
+from activities.outbound import Outbound
 from activities.outside import Outside
 from activities.preview_namespace import PreviewNamespace
 from activities.preview_plans import PreviewPlans
@@ -39,6 +40,7 @@ from activities.timetable import Timetable
 from activities.verification import Verification
 from activities.watchkeeping import Watchkeeping
 from model import ids
+from model.destination import Reach
 from model.failure import Failure
 from worker.failures import FailureInterceptor
 from worker.guard import Guard, require_guarded
@@ -101,7 +103,8 @@ def control_worker(
     guard = Guard(proof_keys(settings.proof_keys), seal_keys(settings.seal_keys))
     source = Source(settings.mirrors, Secrets(apiserver))
     resources, secrets = Resources(apiserver, followers), Secrets(apiserver)
-    gates = (Timetable(), Standings(client, resources), Outside(secrets))
+    outbound = Outbound(Reach(hosts=settings.outbound_hosts, private=settings.outbound_private))
+    gates = (Timetable(), Standings(client, resources), Outside(secrets, outbound))
     gitops = (GitOpsRepositories(settings.mirrors, secrets), Reconciliation(apiserver), Commits(client))
     bindings = Bindings(apiserver, client, resources)
     previews = (Previews(client), PreviewPlans(apiserver, resources), Requests(apiserver, secrets))

@@ -48,7 +48,9 @@ class Settings(BaseSettings):
     of keys, see docs/signals.md. `admission_listen` (empty: not at all) is where the server answers the cluster,
     with a certificate and its key from PEM files. `prometheus` is the address of the server that a data worker
     asks when a policy names none, `prometheus_servers` a JSON object of the addresses of those that policies
-    may name.
+    may name. `outbound_hosts` (a JSON list of `host` or `host:port`) are those that declared addresses of
+    webhooks, providers and repositories may name although they lead to the very machine that calls; with
+    `outbound_private` false, private networks too are closed to all others.
     """
 
     model_config = SettingsConfigDict(env_prefix="TOWPATH_")
@@ -68,6 +70,8 @@ class Settings(BaseSettings):
     seal_keys: Path | None = None
     prometheus: str = ""
     prometheus_servers: dict[str, str] = {}
+    outbound_hosts: tuple[str, ...] = ()
+    outbound_private: bool = True
     admission_listen: str = ""
     admission_cert: Path | None = None
     admission_key: Path | None = None

@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from activities.outbound import Outbound
 from activities.outside import Outside
+from model.destination import Reach
 from model.external import External
 from model.key import ComponentKey
 from model.question import ExternalAnswer, ExternalQuestion
@@ -53,7 +55,8 @@ async def ask(url: str, loopback: bool = True, **changed: object) -> ExternalAns
         release="web-1",
         digest="sha256:1",
     )
-    return await Outside(FakeSecrets(), loopback).ask(question)
+    reach = Reach(hosts=("localhost", "127.0.0.1")) if loopback else Reach()
+    return await Outside(FakeSecrets(), Outbound(reach)).ask(question)
 
 
 async def test_a_yes_is_a_yes_and_the_question_says_what_it_is_about() -> None:
