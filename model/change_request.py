@@ -22,8 +22,8 @@ class ChangeRequest(Value):
     `sequence` when it was accepted here, both in milliseconds since the epoch; an `order` of 0 means unknown.
     `fork`: the branch lies in another repository, at `head_url`. `author` opened the request, and `association` is
     what they are to the repository as the provider says; `merged`: it was closed by taking it in. `components`
-    limits it to these and asks nobody whether they want previews: a person wanted one by hand (`again`: also of a commit
-    that was tried before).
+    limits it to these and asks nobody whether they want previews: a person wanted one by hand (`again`: also of a
+    commit that was tried before).
     """
 
     action: ChangeAction
