@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from model.resources.declared import AGE, TOWPATH, Address, Column, Declared, Kind, ObjectName, Status, StrictBlock
+from model.resources.pull_requests import PullRequests
 
 SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
 
@@ -63,6 +64,7 @@ class RepositorySpec(StrictBlock):
     webhook: Webhook | None = None
     credentials: Credentials | None = None
     api: ProviderApi | None = None
+    pull_requests: PullRequests | None = None
 
 
 class Repository(Declared):
