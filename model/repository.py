@@ -104,3 +104,8 @@ def check_commit(commit: str) -> str:
 def branch_of(ref: str) -> str:
     """`main` of `refs/heads/main`; empty for anything that is not a branch."""
     return ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else ""
+
+
+def tag_of(ref: str) -> str:
+    """`v1.2.3` of `refs/tags/v1.2.3`; empty for anything that is not a tag."""
+    return ref.removeprefix("refs/tags/") if ref.startswith("refs/tags/") else ""
