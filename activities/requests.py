@@ -1,36 +1,21 @@
 """Change requests at their provider: what is said on them about previews."""
 
-from typing import Protocol
-
 import structlog
 from temporalio import activity
 
 from activities.apiserver import ApiServer
 from activities.declarations import TOWPATH
-from activities.github import GitHub
 from activities.heartbeat import beating
-from activities.secrets import Secrets
-from model.failure import NotFound, UserFailure
+from activities.hosting import Hosting
+from activities.hosts import Hosts
+from model.failure import UserFailure
+from model.hosting import HostedComment, HostedStatus
 from model.repository import normalise
-from model.request_report import Report, Reported
+from model.request_report import Report, Reported, body, context, description, marker
 from model.resources.declared import read
 from model.resources.repository import Repository
 
 log = structlog.get_logger(__name__)
-
-
-class Provider(Protocol):
-    """A place where change requests are discussed."""
-
-    async def report(self, report: Report) -> int:
-        """Set the commit's status and write the one comment, or update it. Returns the comment's id, 0 where
-        the change is no request there.
-
-        Raises:
-            UserFailure: the provider refuses it: token, permission, an unknown repository or commit.
-            InfrastructureFailure: it cannot be reached, or asks to wait (`retry_after`).
-        """
-        ...
 
 
 class Requests:
@@ -38,12 +23,12 @@ class Requests:
 
     Args:
         server: the control plane's API server, for Repository objects.
-        secrets: reads tokens; they never leave this process but for the provider's own address.
+        hosts: opens a repository's provider.
     """
 
-    def __init__(self, server: ApiServer, secrets: Secrets) -> None:
+    def __init__(self, server: ApiServer, hosts: Hosts) -> None:
         self._server = server
-        self._secrets = secrets
+        self._hosts = hosts
 
     @activity.defn(name="requests.report")
     async def report(self, report: Report) -> Reported:
@@ -58,21 +43,11 @@ class Requests:
         repository = await self._repository(report)
         if repository is None or repository.spec.api is None:
             return Reported(comment=report.comment, skipped="No Repository with an api names this address.")
-        api = repository.spec.api
-        base = api.address(report.repository)
-        if repository.spec.provider != "github" or not base:
+        if self._hosts.place(repository) is None:
             said = f"Provider {repository.spec.provider} is not spoken to."
             return Reported(comment=report.comment, skipped=said)
-        reference = api.token_secret_ref
-        token = await self._secrets.read(report.namespace, reference.name, reference.key)
-        if not token:
-            raise NotFound(
-                "TokenMissing",
-                f"Repository {repository.metadata.name}: spec.api.tokenSecretRef: there is no key {reference.key} "
-                f"in Secret {report.namespace}/{reference.name}.",
-            )
-        async with beating(), GitHub.connect(base, token, report.repository) as provider:
-            return Reported(comment=await _told(provider, report))
+        async with beating(), self._hosts.open(repository) as provider:
+            return Reported(comment=await told(provider, report))
 
     async def _repository(self, report: Report) -> Repository | None:
         """The first by name that has an `api`, or any."""
@@ -89,5 +64,24 @@ class Requests:
         return found[0] if found else None
 
 
-async def _told(provider: Provider, report: Report) -> int:
-    return await provider.report(report)
+async def told(provider: Hosting, report: Report) -> int:
+    """Set the commit's status and write the one comment, or update it. Returns the comment's id; 0 where the
+    change is no request there: a name that is no number is none, and its commit gets a status, that is all."""
+    if report.commit and report.state != "closed":
+        await provider.status(
+            HostedStatus(
+                commit=report.commit,
+                context=context(report),
+                state=report.state,
+                title=report.title,
+                description=description(report),
+                link=report.address,
+            )
+        )
+    if not report.change.isdigit():
+        return 0
+    known = str(report.comment) if report.comment else ""
+    written = await provider.comment(
+        HostedComment(change=report.change, body=body(report), comment=known, marker=marker(report))
+    )
+    return int(written) if written.isdigit() else 0

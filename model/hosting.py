@@ -15,8 +15,8 @@ DESCRIPTION_LIMIT = 140
 class HostedStatus(Value):
     """One line on a commit. `context` tells it from others: a later one of the same context takes its place.
 
-    `description` has at most 140 characters, `detail` is markdown that only checks show, `remote` is the provider's
-    id of what was made before for this context, where it has one.
+    `description` has at most 140 characters, `detail` is markdown that only checks show, `remote` is the
+    provider's id of what was made before for this context, where it has one.
     """
 
     commit: str

@@ -16,7 +16,10 @@ from activities.builds import Builds
 from activities.cluster import Cluster
 from activities.commits import Commits
 from activities.followers import Followers
+from activities.git import Git
+from activities.gitaddress import GitAddress
 from activities.gitops import GitOpsRepositories
+from activities.hosts import Hosts
 from activities.jobs import Jobs
 from activities.lanes import Lanes
 from activities.marks import Marks
@@ -101,13 +104,15 @@ def control_worker(
     """
     require_guarded(WORKFLOWS)
     guard = Guard(proof_keys(settings.proof_keys), seal_keys(settings.seal_keys))
-    source = Source(settings.mirrors, Secrets(apiserver))
-    resources, secrets = Resources(apiserver, followers), Secrets(apiserver)
     outbound = Outbound(Reach(hosts=settings.outbound_hosts, private=settings.outbound_private))
+    git = Git(reachable=GitAddress(outbound))
+    source = Source(settings.mirrors, Secrets(apiserver), git)
+    resources, secrets = Resources(apiserver, followers), Secrets(apiserver)
+    hosts = Hosts(secrets, outbound)
     gates = (Timetable(), Standings(client, resources), Outside(secrets, outbound))
-    gitops = (GitOpsRepositories(settings.mirrors, secrets), Reconciliation(apiserver), Commits(client))
+    gitops = (GitOpsRepositories(settings.mirrors, secrets, git), Reconciliation(apiserver), Commits(client))
     bindings = Bindings(apiserver, client, resources)
-    previews = (Previews(client), PreviewPlans(apiserver, resources), Requests(apiserver, secrets))
+    previews = (Previews(client), PreviewPlans(apiserver, resources), Requests(apiserver, hosts))
     instances = (source, resources, Lanes(client), Marks(apiserver), *gates, *gitops, bindings, *previews)
     return _worker(client, ids.CONTROL_QUEUE, instances, workflows=WORKFLOWS, guards=(guard,), **options)
 

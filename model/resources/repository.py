@@ -4,10 +4,20 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from model.resources.declared import AGE, TOWPATH, Address, Column, Declared, Kind, ObjectName, Status, StrictBlock
+from model.resources.declared import (
+    AGE,
+    TOWPATH,
+    Address,
+    Column,
+    Declared,
+    Kind,
+    ObjectName,
+    Rule,
+    Status,
+    StrictBlock,
+)
+from model.resources.provider_api import API_MESSAGE, API_RULE, ProviderApi, SecretKey, Statuses
 from model.resources.pull_requests import PullRequests
-
-SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
 
 
 class SecretKeyReference(StrictBlock):
@@ -35,27 +45,6 @@ class Credentials(StrictBlock):
     secret_ref: SecretName
 
 
-class TokenReference(StrictBlock):
-    """One key of a Secret in the repository's namespace that holds a token."""
-
-    name: ObjectName
-    key: SecretKey = "token"
-
-
-class ProviderApi(StrictBlock):
-    """Where and as whom the provider is told about previews. `url` absent: the provider's own place for
-    repositories at that host (GitHub: `https://api.github.com`, elsewhere `https://<host>/api/v3`)."""
-
-    url: Annotated[str, Field(max_length=2048, pattern=r"^https?://[A-Za-z0-9\[][^\s@?#]*$")] | None = None
-    token_secret_ref: TokenReference
-
-    def address(self, repository: str) -> str:
-        """The API's address for a repository (its normalised address)."""
-        host = repository.partition("/")[0]
-        own = "https://api.github.com" if host == "github.com" else f"https://{host}/api/v3"
-        return (self.url or own).rstrip("/")
-
-
 class RepositorySpec(StrictBlock):
     """`url` in any form that names the repository."""
 
@@ -64,6 +53,7 @@ class RepositorySpec(StrictBlock):
     webhook: Webhook | None = None
     credentials: Credentials | None = None
     api: ProviderApi | None = None
+    statuses: Statuses = Statuses()
     pull_requests: PullRequests | None = None
 
 
@@ -76,6 +66,7 @@ class Repository(Declared):
         plural="repositories",
         short_names=("repo",),
         columns=(Column("URL", ".spec.url"), Column("Provider", ".spec.provider"), AGE),
+        rules=(Rule("spec.api", API_RULE, API_MESSAGE),),
     )
 
     spec: RepositorySpec

@@ -14,12 +14,16 @@ import pytest_asyncio
 from temporalio.testing import ActivityEnvironment
 
 from activities.apiserver import ApiServer
-from activities.github import GitHub
-from activities.requests import Requests
+from activities.hosts import Hosts
+from activities.outbound import Outbound
+from activities.requests import Requests, told
 from activities.secrets import Secrets
 from deploy.local.settings import Settings as StackSettings
+from model.destination import Reach
 from model.failure import Failure, InfrastructureFailure, NotFound, UserFailure
 from model.request_report import Report, marker
+from model.resources.declared import read
+from model.resources.repository import Repository
 
 TOKEN = "ghp_a-token-that-nobody-may-see"
 REPOSITORY = "github.example/team/web"
@@ -112,9 +116,29 @@ def report(**changed: Any) -> Report:
     )
 
 
+class Tokens:
+    """Secrets that hold the one token."""
+
+    async def read(self, namespace: str, name: str, key: str) -> str | None:
+        return TOKEN
+
+
+OUTBOUND = Outbound(Reach(hosts=("127.0.0.1",)))
+
+
+def declared(address: str) -> dict[str, Any]:
+    spec = {
+        "url": f"https://{REPOSITORY}.git",
+        "provider": "github",
+        "api": {"url": address, "tokenSecretRef": {"name": "github"}},
+    }
+    metadata = {"name": "web", "namespace": "default"}
+    return {"apiVersion": "towpath.dev/v1alpha1", "kind": "Repository", "metadata": metadata, "spec": spec}
+
+
 async def say(provider: Provider, said: Report) -> int:
-    async with GitHub.connect(provider.address, TOKEN, REPOSITORY) as github:
-        return await github.report(said)
+    async with Hosts(Tokens(), OUTBOUND).open(read(Repository, declared(provider.address))) as github:
+        return await told(github, said)
 
 
 async def test_the_commit_gets_a_status_and_the_request_one_comment(provider: Provider) -> None:
@@ -174,7 +198,7 @@ async def test_a_change_that_is_no_pull_request_gets_a_status_only(provider: Pro
         (401, {}, UserFailure, "TokenRefused", None),
         (404, {}, NotFound, "ProviderNotFound", None),
         (302, {"Location": "http://127.0.0.1:1/"}, UserFailure, "ProviderRefused", None),
-        (422, {}, UserFailure, "ProviderRefused", None),
+        (422, {}, UserFailure, "ProviderInvalid", None),
     ],
 )
 async def test_what_a_refusal_means(
@@ -208,9 +232,8 @@ async def test_an_answer_without_end_is_not_read_to_it(provider: Provider) -> No
 
 
 async def test_nobody_at_home_is_the_infrastructures_failure() -> None:
-    async with GitHub.connect("http://127.0.0.1:1/api/v3", TOKEN, REPOSITORY) as github:
-        with pytest.raises(InfrastructureFailure, match="cannot be reached"):
-            await github.report(report())
+    with pytest.raises(InfrastructureFailure, match="cannot be reached"):
+        await say(Provider(address="http://127.0.0.1:1/api/v3"), report())
 
 
 async def test_what_people_wrote_is_quoted_in_the_comment(provider: Provider) -> None:
@@ -251,7 +274,7 @@ async def test_the_repositorys_own_api_and_token_are_used(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     await declare(cluster, namespace, provider)
-    requests = Requests(cluster, Secrets(cluster))
+    requests = Requests(cluster, Hosts(Secrets(cluster), OUTBOUND))
     environment = ActivityEnvironment()
     said = report(namespace=namespace)
     with pytest.raises(NotFound, match="tokenSecretRef"):
@@ -270,7 +293,7 @@ async def test_the_repositorys_own_api_and_token_are_used(
 async def test_a_repository_without_an_api_is_not_told_which_is_no_failure(
     provider: Provider, cluster: ApiServer, namespace: str
 ) -> None:
-    requests = Requests(cluster, Secrets(cluster))
+    requests = Requests(cluster, Hosts(Secrets(cluster), OUTBOUND))
     said = report(namespace=namespace, comment=3)
     unknown = await ActivityEnvironment().run(requests.report, said)
     await declare(cluster, namespace, provider, api=False)
