@@ -13,9 +13,7 @@ from model.filters import Branches, Concern, Filters, Paths, Tags, follows, merg
 from model.resources.filters import FilterBlock
 from model.source import touches
 
-FILE = some.text(alphabet=string.ascii_lowercase + "-._ü ", min_size=1, max_size=6).filter(
-    lambda part: part.strip()
-)
+FILE = some.text(alphabet=string.ascii_lowercase + "-_ü ", min_size=1, max_size=6).map(lambda part: f"{part}.x")
 PATH = some.lists(FILE, min_size=1, max_size=5).map("/".join)
 
 
