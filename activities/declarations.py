@@ -14,6 +14,7 @@ from model.key import ComponentKey
 from model.repository import normalise
 from model.resources.builder import BuilderSpec, ClusterWorkflow, Workflow
 from model.resources.declared import read
+from model.resources.limits import BuildLimits
 from model.resources.repository import Repository
 
 CHOREO = "choreo.dev/v1"
@@ -24,11 +25,13 @@ log = structlog.get_logger(__name__)
 
 
 class _Around(NamedTuple):
-    """What stands beside components: Workloads by their component, credentials by repository, build planes."""
+    """What stands beside components: Workloads by their component, credentials and limits by repository, build
+    planes."""
 
     workloads: dict[ComponentKey, dict[str, Any]]
     credentials: dict[tuple[str, str], str]
     planes: dict[tuple[str, str], str]
+    limits: dict[tuple[str, str], BuildLimits]
 
 
 class Declarations:
@@ -87,6 +90,7 @@ class Declarations:
             key = ComponentKey(namespace=obj["metadata"]["namespace"], name=declared.owner(obj))
             workloads.setdefault(key, obj)
         credentials: dict[tuple[str, str], str] = {}
+        limits: dict[tuple[str, str], BuildLimits] = {}
         for obj in repositories:
             try:
                 repository = read(Repository, obj)
@@ -94,15 +98,16 @@ class Declarations:
             except UserFailure as failure:
                 await self._complain(obj, failure)
                 continue
+            place = (repository.metadata.namespace, address)
+            limits.setdefault(place, repository.spec.limits)
             if repository.spec.credentials is not None:
-                place = (repository.metadata.namespace, address)
                 credentials.setdefault(place, repository.spec.credentials.secret_ref.name)
         planes: dict[tuple[str, str], str] = {}
         for model, objects in ((ClusterWorkflow, everywhere), (Workflow, here)):
             for obj in objects:
                 spec: BuilderSpec = read(model, obj).spec
                 planes[obj["metadata"].get("namespace", ""), obj["metadata"]["name"]] = spec.plane
-        return _Around(workloads, credentials, planes)
+        return _Around(workloads, credentials, planes, limits)
 
     async def _complain(self, obj: dict[str, Any], failure: UserFailure) -> None:
         metadata = obj["metadata"]
@@ -121,6 +126,10 @@ def _component(obj: dict[str, Any], around: _Around) -> Component:
     component = declared.component(obj, around.workloads.get(ComponentKey(namespace=namespace, name=name)))
     changes: dict[str, Any] = {"build_plane": _plane(obj, around)}
     source = component.source
+    if source is not None:
+        limits = around.limits.get((namespace, normalise(source.url)), BuildLimits())
+        changes["priority"] = component.priority or limits.priority or ""
+        changes["repository_builds"] = limits.running or 0
     if source is not None and not source.secret:
         secret = around.credentials.get((namespace, normalise(source.url)), "")
         changes["source"] = source.model_copy(update={"secret": secret})

@@ -10,14 +10,15 @@ from model.key import ComponentKey
 from model.release import Release
 from model.value import Value
 
-BuildPhase = Literal["admitted", "running", "succeeded", "failed", "cancelled", "superseded"]
+BuildPhase = Literal["admitted", "queued", "running", "succeeded", "failed", "cancelled", "superseded"]
 
 
 class BuildRequest(Value):
     """What the Build workflow is started with. `number` counts attempts at this commit from 1;
     `sequence` orders pushes (see `model.push.Push`), `attempt` counts tries after
     failures of the infrastructure. `preview` is the change that it is built for: then the release is
-    neither kept nor promoted, and the component's status does not speak of it."""
+    neither kept nor promoted, and the component's status does not speak of it. `cause` is that of the push, and
+    `priority` how urgent it is where whoever started it has said so."""
 
     component: Component
     commit: Commit
@@ -26,6 +27,8 @@ class BuildRequest(Value):
     number: int = 1
     attempt: int = 1
     preview: str = ""
+    cause: str = ""
+    priority: str = ""
 
     @property
     def workflow(self) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from model.filters import Concern, Filters
 from model.key import ComponentKey
 from model.source import SourceLocation
 from model.value import Value
@@ -12,7 +13,10 @@ class BuildPlan(Value):
     """How the component's image is made.
 
     `dockerfile`: `file` and `context` are relative to the repository. `runtime`: no Dockerfile, the
-    buildpacks' conventions for `runtime` (nodejs, python) decide. `image`: nothing is built.
+    buildpacks' conventions for `runtime` (nodejs, python) decide. `image`: nothing is built, `image` is what the
+    manifest names, `tags` which of its tags are followed (see `model.image_rule`; empty: the named one),
+    `platform` what it must be made for (`os/architecture`; empty: what the build plane's machines are, `any`:
+    whatever), and `pull_secret` a Secret in the data plane with which pods pull it.
     """
 
     kind: Literal["dockerfile", "runtime", "image"] = "dockerfile"
@@ -22,6 +26,9 @@ class BuildPlan(Value):
     arguments: dict[str, str] = {}
     environment: dict[str, str] = {}
     image: str = ""
+    tags: str = ""
+    platform: str = ""
+    pull_secret: str = ""
     timeout_seconds: int = 1800
 
 
@@ -30,6 +37,9 @@ class Component(Value):
 
     `api_version` and `uid`/`generation` say which object declares it, for status, events and owners.
     `workload` is what the manifest says; a `workload.yaml` in the source or a Workload object overrides it.
+    `priority` is how urgent its builds are where that is stated (see `model.priority`), `repository_builds` how
+    many of its repository's builds may run at once (0: as many as there is room for). `filters` say which pushes
+    build it, `schedules` when it is built without one (see `model.timed_build`).
     """
 
     key: ComponentKey
@@ -43,3 +53,12 @@ class Component(Value):
     workload: Workload = Workload()
     auto_build: bool = True
     auto_deploy: bool = True
+    priority: str = ""
+    repository_builds: int = 0
+    filters: Filters = Filters()
+    schedules: tuple[str, ...] = ()
+
+    @property
+    def concern(self) -> Concern:
+        """What of a changed tree touches it."""
+        return Concern(folder=self.source.app_path if self.source else ".", paths=self.filters.paths)

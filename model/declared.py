@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from model import declared_workload, scraping, workload_file
+from model import declared_image, declared_workload, priority, scraping, workload_file
 from model.component import BuildPlan, Component
 from model.failure import UserFailure
 from model.key import ComponentKey
@@ -61,7 +61,12 @@ def component(obj: dict[str, Any], workload: dict[str, Any] | None = None) -> Co
         made = made.model_copy(update={"workload": settled})
     if made.workload.kind == "scheduled-task" and not made.workload.schedule:
         raise UserFailure("ScheduleMissing", "spec.parameters.schedule: say when it runs, such as '*/5 * * * *'")
-    return made
+    return made.model_copy(update={"priority": _priority(obj)})
+
+
+def _priority(obj: dict[str, Any]) -> str:
+    said = (obj["metadata"].get("annotations") or {}).get(priority.ANNOTATION, "")
+    return priority.stated(said, f"metadata.annotations.{priority.ANNOTATION}")
 
 
 def owner(workload: dict[str, Any]) -> str:
@@ -131,7 +136,7 @@ def _choreo(obj: ChoreoComponent) -> Component:
 def _openchoreo(obj: OpenChoreoComponent) -> Component:
     spec = obj.spec
     parameters = spec.parameters or {}
-    source, plan = _build(spec.workflow) if spec.workflow else (None, BuildPlan(kind="image"))
+    source, plan = _build(spec.workflow) if spec.workflow else (None, declared_image.plan(obj.metadata.annotations))
     workload = Workload(
         kind=_kind(spec.component_type.name if spec.component_type else "deployment/service"),
         health_path=_health_path(obj.metadata),

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from model.key import ComponentKey
 
 CONTROL_QUEUE = "control"
+ADMISSION_QUEUE = "admission"
 
 
 def build_queue(plane: str) -> str:
@@ -29,6 +30,27 @@ def push(repository: str, ref: str, commit: str, forced_from: str = "") -> str:
     """
     suffix = f"+{forced_from[:12]}" if forced_from else ""
     return f"push/{quote(repository, safe='')}/{quote(ref, safe='/')}/{commit}{suffix}"
+
+
+def found(repository: str, ref: str, commit: str, since: str, number: int, attempt: int = 1) -> str:
+    """Id of the Delivery of a head that a look at the repository has found although the push of that id was dealt
+    with before: the ref was led back to it, or that Delivery could not read it. `since` and `number` are those of
+    the ledger's entry, so that whoever finds the same starts the same; a later `attempt` is for one that ended
+    without having handled it."""
+    again = f".{attempt}" if attempt > 1 else ""
+    return push(repository, ref, commit) + f"+{since[:12] or 'none'}.{number}{again}"
+
+
+def ledger(repository: str) -> str:
+    """Id of the entity that knows what was handled of a repository's refs."""
+    return f"ledger/{quote(repository, safe='')}"
+
+
+def sweep(repository: str, occasion: str = "") -> str:
+    """Id of a look at a repository's refs, and of the schedule of these looks; `occasion` is what it was asked
+    for with (a delivery's id, a request's key)."""
+    name = f"sweep/{quote(repository, safe='')}"
+    return f"{name}/{quote(occasion, safe='')}" if occasion else name
 
 
 def applied(component: ComponentKey, uid: str, generation: int) -> str:
@@ -117,3 +139,8 @@ def teardown(component: ComponentKey, uid: str) -> str:
 def rebinding(component: ComponentKey, environment: str, uid: str, version: str) -> str:
     """Id of what an edit of a ReleaseBinding starts; `version` is the object's generation, or `deleted`."""
     return f"binding/{component}/{environment}/{uid}/{version}"
+
+
+def queue(plane: str) -> str:
+    """Id of the entity that lets builds onto a build plane."""
+    return f"queue/{plane}"

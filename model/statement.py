@@ -38,6 +38,11 @@ class Statement(Value):
     expires: float
 
 
+class Sealed(Value):
+    """Base of what our own control workers tell a workflow by an update: no person says it, so that it carries no
+    proof but, as signals do, a seal among its headers."""
+
+
 class Signed(Value):
     """An update ready to be sent by whatever speaks to Temporal: `input` is its one argument, proof included."""
 

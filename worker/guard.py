@@ -1,7 +1,8 @@
 """The guard before every workflow: people's updates carry a proof, our own signals a seal.
 
 **Updates.** A validator runs before an update is in the history, and never on replay, so it may look at keys
-that change. The workflow's own validator comes after it.
+that change. The workflow's own validator comes after it. What our own activities tell by an update (its argument
+is a `Sealed`) is sealed as signals are.
 
 **Signals** are in the history before anybody looks at them, so what is made of one must be the same on every
 replay, whatever has become of the keys. Hence a refusal, which only an attack brings about, is itself recorded
@@ -34,7 +35,7 @@ from temporalio.worker import (
 )
 
 from model.failure import UserFailure
-from model.statement import INVALID, MISSING, PROOF, Against, Statement, against
+from model.statement import INVALID, MISSING, PROOF, Against, Sealed, Statement, against
 from worker.keys import ProofKeys, SealKeys
 from worker.seals import broken, seal_of, sealed
 
@@ -67,10 +68,12 @@ def require_guarded(workflows: Iterable[type]) -> None:
         for name, update in definition.updates.items():
             said = update.arg_types[0] if update.arg_types else None
             proven = isinstance(said, type) and issubclass(said, BaseModel) and PROOF in said.model_fields
-            if name is None or update.validator is None or not proven:
+            ours = isinstance(said, type) and issubclass(said, Sealed)
+            if name is None or update.validator is None or not (proven or ours):
                 raise UserFailure(
                     "UpdateUnguarded",
-                    f"{definition.name}.{name} needs a validator, and a model with a `{PROOF}` as its argument.",
+                    f"{definition.name}.{name} needs a validator, and a model with a `{PROOF}` as its argument "
+                    "(or a Sealed one, if only Towpath itself says it).",
                 )
 
 
@@ -107,6 +110,10 @@ class _Inbound(WorkflowInboundInterceptor):
     def handle_update_validator(self, input: HandleUpdateInput) -> None:
         info = workflow.info()
         said = input.args[0] if len(input.args) == 1 else None
+        if isinstance(said, Sealed):
+            self._require_seal(input, info.workflow_id)
+            super().handle_update_validator(input)
+            return
         with workflow.unsafe.sandbox_unrestricted(), workflow.unsafe.imports_passed_through():
             refused = checked(
                 self.proofs, said, info.workflow_id, input.update, workflow.time(), _began(info.headers)
@@ -114,6 +121,13 @@ class _Inbound(WorkflowInboundInterceptor):
         if refused is not None:
             _refuse(refused)
         super().handle_update_validator(input)
+
+    def _require_seal(self, input: HandleUpdateInput, workflow_id: str) -> None:
+        began = _began(workflow.info().headers)
+        with workflow.unsafe.sandbox_unrestricted(), workflow.unsafe.imports_passed_through():
+            why = broken(self.seals, seal_of(input.headers), workflow_id, input.update, input.args, began)
+        if why is not None:
+            _refuse(("SealBroken", f"Only Towpath itself says this, and {why}."))
 
     async def handle_update_handler(self, input: HandleUpdateInput) -> Any:
         # It has served, and has no business in states and answers.

@@ -1,4 +1,5 @@
-"""Seals: signals between our own workflows, told from those that anybody who reaches Temporal can send.
+"""Seals: signals between our own workflows, told from those that anybody who reaches Temporal can send; and
+updates that no person sends, whose argument is a `model.statement.Sealed`.
 
 A seal travels as a header: JWS compact (RFC 7515) with HMAC-SHA256 over the workflow, the signal, the time and
 a whole copy of the arguments. A copy rather than a hash: while two versions of Towpath run side by side, one may
@@ -21,11 +22,13 @@ from temporalio.client import (
     OutboundInterceptor,
     SignalWorkflowInput,
     StartWorkflowInput,
+    StartWorkflowUpdateInput,
     WorkflowHandle,
+    WorkflowUpdateHandle,
 )
 from temporalio.converter import PayloadConverter
 
-from model.statement import SKEW_SECONDS
+from model.statement import SKEW_SECONDS, Sealed
 from worker.keys import SealKeys
 
 HEADER = "towpath-seal"
@@ -107,6 +110,11 @@ class _Outbound(OutboundInterceptor):
     async def signal_workflow(self, input: SignalWorkflowInput) -> None:
         input.headers = sealed(input.headers, self._keys, input.id, input.signal, input.args, time.time())
         await super().signal_workflow(input)
+
+    async def start_workflow_update(self, input: StartWorkflowUpdateInput) -> WorkflowUpdateHandle[Any]:
+        if any(isinstance(arg, Sealed) for arg in input.args):
+            input.headers = sealed(input.headers, self._keys, input.id, input.update, input.args, time.time())
+        return await super().start_workflow_update(input)
 
 
 def _same(copy: object, arg: object) -> bool:

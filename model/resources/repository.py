@@ -16,6 +16,8 @@ from model.resources.declared import (
     Status,
     StrictBlock,
 )
+from model.resources.limits import BuildLimits
+from model.resources.filters import FilterBlock
 from model.resources.provider_api import API_MESSAGE, API_RULE, ProviderApi, SecretKey, Statuses
 from model.resources.pull_requests import PullRequests
 
@@ -55,6 +57,8 @@ class RepositorySpec(StrictBlock):
     api: ProviderApi | None = None
     statuses: Statuses = Statuses()
     pull_requests: PullRequests | None = None
+    filters: FilterBlock | None = None
+    limits: BuildLimits = BuildLimits()
 
 
 class Repository(Declared):
