@@ -1,29 +1,47 @@
-"""GitHub (and GitHub Enterprise): https://docs.github.com/webhooks/webhook-events-and-payloads"""
+"""GitHub and GitHub Enterprise, whether a repository's hook sends it, an organisation's or an App's.
+
+https://docs.github.com/webhooks/webhook-events-and-payloads
+"""
 
 from collections.abc import Mapping
 from urllib.parse import parse_qs
 
 from model.change_request import ChangeAction
+from model.comment import BODY_LIMIT, Association
 from model.event import Event
 from model.push import Ping
+from model.ref_deleted import RefDeleted
 from triggers.problem import Problem
 from triggers.webhooks import signature
+from triggers.webhooks.commented import commented
 from triggers.webhooks.document import Document
 from triggers.webhooks.envelope import Envelope
-from triggers.webhooks.moved import moved
+from triggers.webhooks.moved import deleted, full_ref, moved
 from triggers.webhooks.requested import requested
 
 _ACTIONS: dict[str, ChangeAction] = {
     "opened": "open",
     "reopened": "open",
+    "ready_for_review": "update",
     "synchronize": "update",
     "edited": "update",
     "closed": "close",
 }
+_ASSOCIATIONS: dict[str, Association] = {
+    "OWNER": "owner",
+    "MEMBER": "member",
+    "COLLABORATOR": "collaborator",
+    "CONTRIBUTOR": "contributor",
+    "FIRST_TIMER": "none",
+    "FIRST_TIME_CONTRIBUTOR": "none",
+    "MANNEQUIN": "none",
+    "NONE": "none",
+}
+_PACKAGES = ("package", "registry_package")
 
 
 class GitHub:
-    """Pushes of branches and pull requests are taken, everything else is answered and ignored."""
+    """Pushes, deletions, pull requests and what is said on them are taken, everything else is ignored."""
 
     name = "github"
 
@@ -48,26 +66,50 @@ class GitHub:
         return tuple(address for address in found if isinstance(address, str))
 
     def parse(self, headers: Mapping[str, str], document: Document) -> tuple[Event, ...]:
-        """`push` on a branch is a Push, `pull_request` a ChangeRequest, `ping` a Ping."""
+        """`push` is a Push or a RefDeleted, `pull_request` a ChangeRequest, `issue_comment` on one a Comment."""
         envelope = Envelope.read(self.name, headers, "X-GitHub-Event", "X-GitHub-Delivery")
-        if envelope.event == "ping":
-            return (Ping(provider=self.name, delivery=envelope.delivery),)
-        if envelope.event == "pull_request":
-            return (self._pull_request(envelope, document),)
-        if envelope.event != "push":
-            return (envelope.not_used("push", "pull_request"),)
-        return (
-            moved(
-                provider=self.name,
-                delivery=envelope.delivery,
-                url=document.text("repository", "clone_url"),
-                ref=document.text("ref"),
-                before=document.text("before"),
-                after=document.text("after"),
-                forced=document.flag("forced"),
-                pusher=document.optional_text("pusher", "name"),
-                email=document.optional_text("pusher", "email"),
-            ),
+        match envelope.event:
+            case "ping":
+                return (Ping(provider=self.name, delivery=envelope.delivery),)
+            case "push":
+                return (self._push(envelope, document),)
+            case "create":
+                return (envelope.ignored("ToldByPush", "What was created is told by the event push as well."),)
+            case "delete":
+                return (self._deleted(envelope, document),)
+            case "pull_request":
+                return (self._pull_request(envelope, document),)
+            case "issue_comment":
+                return (self._comment(envelope, document),)
+            case event if event in _PACKAGES:
+                where = "Images are told to /webhooks/registry/ghcr: let this event be sent there."
+                return (envelope.ignored("PackageElsewhere", where),)
+            case _:
+                return (envelope.not_used("push", "delete", "pull_request", "issue_comment"),)
+
+    def _push(self, envelope: Envelope, document: Document) -> Event:
+        ref = document.text("ref")
+        after = document.text("after")
+        # An annotated tag is an object of its own; `head_commit` is the commit that it stands for.
+        tagged = document.find("head_commit", "id") if ref.startswith("refs/tags/") else None
+        return moved(
+            envelope,
+            url=document.text("repository", "clone_url"),
+            ref=ref,
+            before=document.text("before"),
+            after=tagged if isinstance(tagged, str) and tagged else after,
+            forced=document.flag("forced"),
+            pusher=document.optional_text("pusher", "name"),
+            email=document.optional_text("pusher", "email"),
+        )
+
+    def _deleted(self, envelope: Envelope, document: Document) -> RefDeleted:
+        """`push` tells so as well, and from which commit; a hook may be told of this one only."""
+        return deleted(
+            envelope,
+            url=document.text("repository", "clone_url"),
+            ref=full_ref(document.text("ref_type"), document.text("ref")),
+            actor=document.optional_text("sender", "login"),
         )
 
     def _pull_request(self, envelope: Envelope, document: Document) -> Event:
@@ -75,8 +117,7 @@ class GitHub:
         told = document.text("action")
         action = _ACTIONS.get(told)
         if action is None or (told == "edited" and document.find("changes", "base") is None):
-            shown = "".join(ch for ch in told[:40] if ch.isprintable())
-            return envelope.ignored("ActionNotUsed", f"Action {shown} of a pull request changes no preview.")
+            return envelope.action_not_used(told)
         url = document.text("repository", "clone_url")
         # The head's repository is null when a fork was deleted meanwhile.
         head_url = document.find("pull_request", "head", "repo", "clone_url")
@@ -93,4 +134,29 @@ class GitHub:
             title=document.optional_text("pull_request", "title"),
             actor=document.optional_text("sender", "login"),
             order=document.moment("pull_request", "updated_at"),
+            author=document.optional_text("pull_request", "user", "login"),
+            association=_association(document, "pull_request"),
+            merged=document.flag("pull_request", "merged"),
         )
+
+    def _comment(self, envelope: Envelope, document: Document) -> Event:
+        """https://docs.github.com/webhooks/webhook-events-and-payloads#issue_comment"""
+        if not isinstance(document.find("issue", "pull_request"), dict):
+            return envelope.ignored("IssueComment", "What is said on an issue starts nothing.")
+        told = document.text("action")
+        if told != "created":
+            return envelope.action_not_used(told)
+        return commented(
+            envelope,
+            url=document.text("repository", "clone_url"),
+            change=str(document.number("issue", "number")),
+            comment=str(document.number("comment", "id")),
+            body=document.said("comment", "body", limit=BODY_LIMIT),
+            actor=document.login("comment", "user", "login"),
+            association=_association(document, "comment"),
+            order=document.moment("comment", "created_at"),
+        )
+
+
+def _association(document: Document, place: str) -> Association:
+    return _ASSOCIATIONS.get(document.optional_text(place, "author_association"), "")

@@ -1,58 +1,89 @@
-"""A ref has moved: what that means, the same for every sender."""
+"""A ref has moved or gone: what that means, the same for every sender."""
 
 from model.actor import Actor
+from model.failure import UserFailure
 from model.push import ZERO_ID, Push
 from model.ref_deleted import RefDeleted
 from model.repository import check_address, check_commit, check_ref, normalise
+from triggers.webhooks.envelope import Envelope
+
+_PREFIXES = {"branch": "refs/heads/", "tag": "refs/tags/"}
 
 
 def moved(
-    provider: str,
-    delivery: str,
+    envelope: Envelope,
     url: str,
     ref: str,
     before: str,
     after: str,
-    forced: bool,
+    forced: bool = False,
     pusher: str = "",
     email: str = "",
 ) -> Push | RefDeleted:
-    """The push that a moved ref is, or its deletion.
+    """The push that a moved ref is, or its deletion. `before` and `after` are all zeros where there is none.
 
-    A deleted ref (new id all zeros) is never built: what stood for it ends.
+    A deleted ref is never built: what stood for it ends.
 
     Raises:
         UserFailure: `BadRepositoryAddress`, `BadRef`, `BadCommit`.
     """
-    check_address(url)
-    check_ref(ref)
     for commit in (before, after):
         if commit:
             check_commit(commit)
-    actor = Actor(kind="person", name=pusher, email=email) if pusher else Actor()
     if _absent(after):
-        known = "" if _absent(before) else before
-        return RefDeleted(
-            provider=provider,
-            delivery=delivery,
-            repository=normalise(url),
-            url=url,
-            ref=ref,
-            before=known,
-            actor=actor,
-        )
+        return deleted(envelope, url, ref, before, pusher, email)
+    check_address(url)
+    check_ref(ref)
     check_commit(after)
     return Push(
-        provider=provider,
-        delivery=delivery,
+        provider=envelope.provider,
+        delivery=envelope.delivery,
         repository=normalise(url),
         url=url,
         ref=ref,
         before=before,
         after=after,
         forced=forced and not _absent(before),
-        actor=actor,
+        actor=_actor(pusher, email),
     )
+
+
+def deleted(
+    envelope: Envelope, url: str, ref: str, before: str = "", actor: str = "", email: str = ""
+) -> RefDeleted:
+    """The deletion of a ref; `before` is empty or all zeros where the sender does not tell the commit.
+
+    Raises:
+        UserFailure: `BadRepositoryAddress`, `BadRef`, `BadCommit`.
+    """
+    check_address(url)
+    check_ref(ref)
+    known = "" if not before or _absent(before) else check_commit(before)
+    return RefDeleted(
+        provider=envelope.provider,
+        delivery=envelope.delivery,
+        repository=normalise(url),
+        url=url,
+        ref=ref,
+        before=known,
+        actor=_actor(actor, email),
+    )
+
+
+def full_ref(kind: str, name: str) -> str:
+    """The full name of a branch or tag of which a sender tells kind and name.
+
+    Raises:
+        UserFailure: `BadRef`, neither a branch nor a tag.
+    """
+    prefix = _PREFIXES.get(kind)
+    if prefix is None:
+        raise UserFailure("BadRef", "The ref is neither a branch nor a tag.")
+    return name if name.startswith(prefix) else prefix + name
+
+
+def _actor(name: str, email: str) -> Actor:
+    return Actor(kind="person", name=name, email=email) if name else Actor()
 
 
 def _absent(commit: str) -> bool:

@@ -26,9 +26,10 @@ def requested(
     association: Association = "",
     merged: bool = False,
 ) -> ChangeRequest:
-    """The event. Branches may be written as full refs; `head_url` is where the branch lies, empty for the same
-    repository; `author` opened the request, `association` is what they are to the repository; `order` is
-    milliseconds since the epoch by the sender's clock, 0 when unknown.
+    """The event. Branches may be written as full refs; `head` is empty where the sender tells no whole id;
+    `head_url` is where the branch lies, empty for the same repository; `author` opened the request, `association`
+    is what they are to the repository; `order` is milliseconds since the epoch by the sender's clock, 0 when it
+    does not say.
 
     Raises:
         UserFailure: `BadRepositoryAddress`, `BadChange`, `BadRef`, `BadCommit`.
@@ -36,9 +37,9 @@ def requested(
     check_address(url)
     check_change(change)
     names = [branch_of(check_ref(_full(name))) for name in (branch, base)]
-    check_commit(head)
-    if before:
-        check_commit(before)
+    for commit in (head, before):
+        if commit:
+            check_commit(commit)
     return ChangeRequest(
         action=action,
         provider=envelope.provider,
