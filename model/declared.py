@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from model import declared_image, declared_workload, priority, scraping, workload_file
+from model import declared_image, declared_workload, priority, scraping, stated_filters, timed_build, workload_file
 from model.component import BuildPlan, Component
 from model.failure import UserFailure
 from model.key import ComponentKey
@@ -130,6 +130,8 @@ def _choreo(obj: ChoreoComponent) -> Component:
         ),
         auto_build=spec.auto_build is not False,
         auto_deploy=spec.auto_deploy is not False,
+        filters=stated_filters.annotated(obj.metadata.annotations),
+        schedules=timed_build.annotated(obj.metadata.annotations),
     )
 
 
@@ -157,6 +159,8 @@ def _openchoreo(obj: OpenChoreoComponent) -> Component:
         workload=workload,
         auto_build=spec.auto_build is not False,
         auto_deploy=spec.auto_deploy is not False,
+        filters=stated_filters.annotated(obj.metadata.annotations),
+        schedules=timed_build.annotated(obj.metadata.annotations),
     )
 
 
