@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from activities.gitaddress import GitAddress
 from model.failure import Failure, InfrastructureFailure, NotFound, UserFailure
 
 OUTPUT_LIMIT = 8 * 1024 * 1024
@@ -27,6 +28,8 @@ _SETTINGS = (
     ("protocol.http.allow", "always"),
     ("protocol.https.allow", "always"),
     ("protocol.ssh.allow", "always"),
+    # Git would carry the credentials of the declared host along: redirects are looked at below, one by one.
+    ("http.followRedirects", "false"),
     ("http.lowSpeedLimit", "1000"),
     ("http.lowSpeedTime", "20"),
     ("credential.helper", ""),
@@ -37,6 +40,7 @@ _REFUSED = re.compile(
     r"Access denied|HTTP Basic",
     re.IGNORECASE,
 )
+_REDIRECTED = re.compile(r"returned error: 30[1278]\b")
 _REF_GONE = re.compile(r"couldn't find remote ref")
 _REPOSITORY_GONE = re.compile(r"repository .*not found|returned error: 404|appear to be a git repository", re.I)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
@@ -56,10 +60,12 @@ class Git:
 
     Args:
         seconds: time limit of one call.
+        reachable: judges where addresses lead; None trusts them all (in tests).
     """
 
-    def __init__(self, seconds: float = 100) -> None:
+    def __init__(self, seconds: float = 100, reachable: GitAddress | None = None) -> None:
         self._seconds = seconds
+        self._address = reachable or GitAddress()
 
     async def run(
         self,
@@ -75,19 +81,39 @@ class Git:
             folder: the bare repository.
             arguments: of git; addresses and refs after a `--`.
             basic: user and password for `url`'s host; they travel by environment, never on a command line.
-            url: what the credentials are for.
+            url: what the credentials are for; where a call goes over the network it must be given. A redirect of
+                that host to another address of its own is followed, others are not.
             stdin: what it reads.
 
         Raises:
             InfrastructureFailure: `GitTimeout`, `GitMissing`.
+            UserFailure: `AddressRefused`, `NameUnknown`; `GitRedirected`, the repository is at another host now.
         """
+        if not url:
+            return await self._once(folder, arguments, stdin, _environment(()))
+        target = self._address.known(url)
+        output = await self._once(folder, arguments, stdin, await self._towards(url, target, basic))
+        if output.code == 0 or not _REDIRECTED.search(output.error):
+            return output
+        target = await self._address.follow(url, basic)
+        return await self._once(folder, arguments, stdin, await self._towards(url, target, basic))
+
+    async def _towards(self, url: str, target: str, basic: tuple[str, str] | None) -> dict[str, str]:
+        settings = await self._address.settings(target)
+        if target != url:
+            settings = (*settings, (f"url.{target}.insteadOf", url))
+        return _environment(settings, basic, target)
+
+    async def _once(
+        self, folder: Path, arguments: Sequence[str], stdin: bytes | None, environment: dict[str, str]
+    ) -> Output:
         try:
             process = await asyncio.create_subprocess_exec(
                 *("git", f"--git-dir={folder}", *arguments),
                 stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                env=_environment(basic, url),
+                env=environment,
                 start_new_session=True,
             )
         except FileNotFoundError:
@@ -137,12 +163,14 @@ def failure(output: Output, url: str, ref: str) -> Failure:
     return InfrastructureFailure("GitUnreachable", f"{url} could not be fetched: {told}")
 
 
-def _environment(basic: tuple[str, str] | None, url: str) -> dict[str, str]:
-    settings = list(_SETTINGS)
+def _environment(
+    more: Sequence[tuple[str, str]], basic: tuple[str, str] | None = None, url: str = ""
+) -> dict[str, str]:
+    settings = [*_SETTINGS, *more]
     parts = urlsplit(url)
     if basic is not None and parts.scheme in ("http", "https"):
         pair = base64.b64encode(":".join(basic).encode()).decode()
-        # Bound to the host, so that a redirect elsewhere does not carry it along.
+        # Bound to the host; what keeps it there is that no redirect is followed unseen.
         settings.append((f"http.{parts.scheme}://{parts.netloc}/.extraHeader", f"Authorization: Basic {pair}"))
     environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     environment |= {

@@ -22,6 +22,7 @@ from activities.gitops import GitOpsRepositories
 from activities.hosts import Hosts
 from activities.jobs import Jobs
 from activities.lanes import Lanes
+from activities.ledgers import Ledgers
 from activities.marks import Marks
 from activities.outbound import Outbound
 from activities.outside import Outside
@@ -40,6 +41,7 @@ from activities.soaking import Soaking
 from activities.source import Source
 from activities.standings import Standings
 from activities.timetable import Timetable
+from activities.trusting import Trusting
 from activities.verification import Verification
 from activities.watchkeeping import Watchkeeping
 from model import ids
@@ -56,6 +58,7 @@ from workflows.deletion import Deletion
 from workflows.delivery import Delivery
 from workflows.image_delivery import ImageDelivery
 from workflows.lane import Lane
+from workflows.ledger import Ledger
 from workflows.preview import Preview
 from workflows.promotion import Promotion
 from workflows.rebinding import Rebinding
@@ -78,6 +81,7 @@ WORKFLOWS: Sequence[type] = (
     CommentDelivery,
     Deletion,
     ImageDelivery,
+    Ledger,
     Preview,
     ReleaseSet,
     SetRollback,
@@ -112,8 +116,9 @@ def control_worker(
     gates = (Timetable(), Standings(client, resources), Outside(secrets, outbound))
     gitops = (GitOpsRepositories(settings.mirrors, secrets, git), Reconciliation(apiserver), Commits(client))
     bindings = Bindings(apiserver, client, resources)
-    previews = (Previews(client), PreviewPlans(apiserver, resources), Requests(apiserver, hosts))
-    instances = (source, resources, Lanes(client), Marks(apiserver), *gates, *gitops, bindings, *previews)
+    previews = (Previews(client), PreviewPlans(apiserver, resources), Requests(apiserver, hosts), Trusting(apiserver, hosts))
+    entities = (Lanes(client), Ledgers(client))
+    instances = (source, resources, *entities, Marks(apiserver), *gates, *gitops, bindings, *previews)
     return _worker(client, ids.CONTROL_QUEUE, instances, workflows=WORKFLOWS, guards=(guard,), **options)
 
 
