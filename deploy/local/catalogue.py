@@ -285,6 +285,20 @@ FLUX_KUSTOMIZE = Part(
     heavy=True,
 )
 
+TOXIPROXY = Part(
+    name="toxiproxy",
+    version=versions.TOXIPROXY,
+    recipe=GoInstall(
+        package="github.com/Shopify/toxiproxy/v2/cmd/server",
+        version=f"v{versions.TOXIPROXY}",
+        binary="toxiproxy",
+    ),
+    outputs=("toxiproxy",),
+    expected_seconds=40,
+    heavy=True,
+)
+"""Part of an extra: see ``extras.py``, as for all that ``PARTS`` does not name."""
+
 PARTS: tuple[Part, ...] = (
     KUBERNETES,
     ETCD,

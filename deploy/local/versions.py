@@ -19,3 +19,4 @@ GATEWAY_API: Final = "1.4.0"
 PROMETHEUS: Final = "0.315.0"  # the module's number of 3.15.0
 FLUX_SOURCE: Final = "1.8.0"
 FLUX_KUSTOMIZE: Final = "1.7.3"
+TOXIPROXY: Final = "2.12.0"
