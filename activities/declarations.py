@@ -7,9 +7,10 @@ import structlog
 
 from activities import events
 from activities.apiserver import ApiServer
-from model import declared
+from model import declared, stated_filters
 from model.component import Component
 from model.failure import Failure, UserFailure
+from model.filters import Filters, merged
 from model.key import ComponentKey
 from model.repository import normalise
 from model.resources.builder import BuilderSpec, ClusterWorkflow, Workflow
@@ -25,13 +26,14 @@ log = structlog.get_logger(__name__)
 
 
 class _Around(NamedTuple):
-    """What stands beside components: Workloads by their component, credentials and limits by repository, build
-    planes."""
+    """What stands beside components: Workloads by their component, credentials, limits and filters by repository,
+    build planes."""
 
     workloads: dict[ComponentKey, dict[str, Any]]
     credentials: dict[tuple[str, str], str]
     planes: dict[tuple[str, str], str]
     limits: dict[tuple[str, str], BuildLimits]
+    filters: dict[tuple[str, str], Filters | UserFailure]
 
 
 class Declarations:
@@ -91,6 +93,7 @@ class Declarations:
             workloads.setdefault(key, obj)
         credentials: dict[tuple[str, str], str] = {}
         limits: dict[tuple[str, str], BuildLimits] = {}
+        filters: dict[tuple[str, str], Filters | UserFailure] = {}
         for obj in repositories:
             try:
                 repository = read(Repository, obj)
@@ -100,6 +103,8 @@ class Declarations:
                 continue
             place = (repository.metadata.namespace, address)
             limits.setdefault(place, repository.spec.limits)
+            if repository.spec.filters is not None:
+                filters.setdefault(place, _filters(repository))
             if repository.spec.credentials is not None:
                 credentials.setdefault(place, repository.spec.credentials.secret_ref.name)
         planes: dict[tuple[str, str], str] = {}
@@ -107,7 +112,7 @@ class Declarations:
             for obj in objects:
                 spec: BuilderSpec = read(model, obj).spec
                 planes[obj["metadata"].get("namespace", ""), obj["metadata"]["name"]] = spec.plane
-        return _Around(workloads, credentials, planes, limits)
+        return _Around(workloads, credentials, planes, limits, filters)
 
     async def _complain(self, obj: dict[str, Any], failure: UserFailure) -> None:
         metadata = obj["metadata"]
@@ -130,10 +135,24 @@ def _component(obj: dict[str, Any], around: _Around) -> Component:
         limits = around.limits.get((namespace, normalise(source.url)), BuildLimits())
         changes["priority"] = component.priority or limits.priority or ""
         changes["repository_builds"] = limits.running or 0
+        filters = around.filters.get((namespace, normalise(source.url)), Filters())
+        if isinstance(filters, UserFailure):
+            # Building what somebody wanted to leave out would be no better than leaving out what they want.
+            raise filters
+        changes["filters"] = merged(component.filters, filters)
     if source is not None and not source.secret:
         secret = around.credentials.get((namespace, normalise(source.url)), "")
         changes["source"] = source.model_copy(update={"secret": secret})
     return component.model_copy(update=changes)
+
+
+def _filters(repository: Repository) -> Filters | UserFailure:
+    try:
+        return stated_filters.stated(
+            repository.spec.filters, f"Repository {repository.metadata.name}: spec.filters"
+        )
+    except UserFailure as failure:
+        return failure
 
 
 def _plane(obj: dict[str, Any], around: _Around) -> str:

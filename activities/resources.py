@@ -16,15 +16,18 @@ from activities.followers import Followers
 from model import defaults, labels, names, rebinding, released, resolve, status
 from model.component import Component
 from model.failure import Conflict, InfrastructureFailure, NotFound, UserFailure
+from model.filters import follows
 from model.key import ComponentKey
 from model.note import Note
 from model.pipeline import Pipeline
 from model.push import Push
 from model.release import Release
-from model.repository import branch_of, normalise
+from model.repository import normalise
 from model.resources.declared import read
 from model.resources.project import Project
 from model.value import Value
+
+NAMED_ONE_BY_ONE = 5
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +38,13 @@ class Binding(Value):
     component: Component
     environment: str
     release: str
+
+
+class ReleasedQuestion(Value):
+    """Ask which of some components have a release of a commit."""
+
+    components: tuple[ComponentKey, ...]
+    commit: str
 
 
 class Resources:
@@ -62,8 +72,10 @@ class Resources:
         """
         if push.components:
             return await self._named(push.components)
-        known = self._followers.of(push.repository, branch_of(push.ref)) if self._followers else []
+        known = self._followers.of(push.repository, push.ref) if self._followers else []
         with suppress(UserFailure):
+            # Of many it is quicker to read all there is, once.
+            known = known if len(known) <= NAMED_ONE_BY_ONE else []
             found = [component for component in await self._named(known) if _follows(component, push)]
             if found:
                 return found
@@ -121,6 +133,17 @@ class Resources:
                     "ReleaseDiffers",
                     f"ComponentRelease {release.name} exists with other content; a release never changes.",
                 ) from None
+
+    @activity.defn(name="resources.released")
+    async def released(self, question: ReleasedQuestion) -> list[ComponentKey]:
+        """Which of the components have a release of a commit, whoever built it and whenever."""
+        selector = f"{labels.COMMIT}={names.label_value(question.commit[:40])}"
+        namespaces = sorted({key.namespace for key in question.components})
+        found = await asyncio.gather(
+            *(self._server.list(OPENCHOREO, "ComponentRelease", each, selector) for each in namespaces)
+        )
+        made = {kept.component for each in found for kept in map(released.release, each) if kept is not None}
+        return [key for key in question.components if key in made]
 
     async def release(self, key: ComponentKey, name: str) -> Release | None:
         """One release by its name; None when there is none (or another engine made it)."""
@@ -266,7 +289,7 @@ def _follows(component: Component, push: Push) -> bool:
     source = component.source
     if source is None or source.commit or not component.auto_build or component.build.kind == "image":
         return False
-    return normalise(source.url) == push.repository and branch_of(push.ref) == source.branch
+    return normalise(source.url) == push.repository and follows(component.filters, source.branch, push.ref)
 
 
 def _owner(obj: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Changes:
         self._news: dict[str, asyncio.Queue[Change]] = {}
 
     def tell(self, kind: Literal["ADDED", "MODIFIED", "DELETED"], obj: dict[str, Any]) -> None:
-        self._queue("openchoreo.dev/v1alpha1").put_nowait(Change(kind, obj))
+        self._queue(obj["apiVersion"]).put_nowait(Change(kind, obj))
 
     def synced(self) -> None:
         for queue in self._news.values():
@@ -60,20 +60,20 @@ async def test_followers_come_change_their_branch_and_go() -> None:
     await settle()
     server.tell("ADDED", component("cart"))
     await settle()
-    assert followers.of(REPOSITORY, "main") == [], "nothing counts before everything was read once"
+    assert followers.of(REPOSITORY, "refs/heads/main") == [], "nothing counts before everything was read once"
     server.synced()
     server.tell("ADDED", component("till"))
     await settle()
-    assert [str(key) for key in followers.of(REPOSITORY, "main")] == ["shop/cart", "shop/till"]
+    assert [str(key) for key in followers.of(REPOSITORY, "refs/heads/main")] == ["shop/cart", "shop/till"]
 
     server.tell("MODIFIED", component("till", branch="next"))
     await settle()
-    assert [str(key) for key in followers.of(REPOSITORY, "main")] == ["shop/cart"]
-    assert [str(key) for key in followers.of(REPOSITORY, "next")] == ["shop/till"]
+    assert [str(key) for key in followers.of(REPOSITORY, "refs/heads/main")] == ["shop/cart"]
+    assert [str(key) for key in followers.of(REPOSITORY, "refs/heads/next")] == ["shop/till"]
 
     server.tell("DELETED", component("cart"))
     await settle()
-    assert followers.of(REPOSITORY, "main") == []
+    assert followers.of(REPOSITORY, "refs/heads/main") == []
     following.cancel()
 
 
@@ -88,5 +88,58 @@ async def test_a_component_that_cannot_be_read_follows_nothing_and_hides_no_othe
     server.tell("ADDED", component("cart"))
     server.synced()
     await settle()
-    assert [str(key) for key in followers.of(REPOSITORY, "main")] == ["shop/cart"]
+    assert [str(key) for key in followers.of(REPOSITORY, "refs/heads/main")] == ["shop/cart"]
+    following.cancel()
+
+
+def keys(followers: Followers, ref: str) -> list[str]:
+    return [str(key) for key in followers.of(REPOSITORY, ref)]
+
+
+async def test_who_has_filters_of_its_own_is_asked_at_every_push() -> None:
+    server = Changes()
+    followers = Followers(server)
+    following = asyncio.create_task(followers.run())
+    await settle()
+    filtered = component("till")
+    filtered["metadata"]["annotations"] = {"towpath.dev/filters": "branches: {include: [release/*]}"}
+    server.tell("ADDED", filtered)
+    server.tell("ADDED", component("cart"))
+    server.synced()
+    await settle()
+    assert keys(followers, "refs/heads/release/1") == ["shop/till"]
+    assert keys(followers, "refs/heads/main") == ["shop/cart", "shop/till"]
+    assert keys(followers, "refs/tags/main") == ["shop/till"]
+
+    plain = component("till")
+    server.tell("MODIFIED", plain)
+    await settle()
+    assert keys(followers, "refs/heads/release/1") == []
+    following.cancel()
+
+
+async def test_where_a_repositorys_filters_decide_the_index_says_nothing() -> None:
+    server = Changes()
+    followers = Followers(server)
+    following = asyncio.create_task(followers.run())
+    await settle()
+    server.tell("ADDED", component("cart"))
+    server.synced()
+    await settle()
+    repository = {
+        "apiVersion": "towpath.dev/v1alpha1",
+        "kind": "Repository",
+        "metadata": {"name": "cart", "namespace": "shop"},
+        "spec": {"url": "https://git.test/shop/cart.git", "filters": {"paths": {"exclude": ["*.md"]}}},
+    }
+    server.tell("ADDED", repository)
+    await settle()
+    assert keys(followers, "refs/heads/main") == ["shop/cart"]
+    tagged = {**repository, "spec": {**repository["spec"], "filters": {"tags": {"versions": ">=1"}}}}  # type: ignore[dict-item]
+    server.tell("MODIFIED", tagged)
+    await settle()
+    assert keys(followers, "refs/heads/main") == []
+    server.tell("DELETED", tagged)
+    await settle()
+    assert keys(followers, "refs/heads/main") == ["shop/cart"]
     following.cancel()
