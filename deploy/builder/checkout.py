@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from deploy.builder.command import CommandFailed, run, say
 from deploy.builder.plan import Plan
+from deploy.builder.redirects import within_host
 from deploy.builder.refusal import BuildInterrupted, BuildRefused
 
 CREDENTIALS = Path("/var/run/towpath/source")
@@ -26,22 +27,23 @@ def check_out(plan: Plan, folder: Path) -> Path:
     """Fetch the commit, and nothing of its history, into an empty folder.
 
     Raises:
-        BuildRefused: `CommitNotFound`, `RepositoryNotFound`, `GitAuthFailed`.
+        BuildRefused: `CommitNotFound`, `RepositoryNotFound`, `GitAuthFailed`, `GitRedirected`.
         BuildInterrupted: `GitUnreachable`.
     """
     say(f"Fetching {plan.commit} of {plan.url}")
     folder.mkdir(parents=True)
-    env = _environment(plan.url)
+    url = within_host(plan.url, _authorization())
+    env = _environment(url)
     git = ("git", "-C", str(folder), "-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
     run([*git, "init", "--quiet"], env=env)
     try:
         try:
-            run([*git, "fetch", "--quiet", "--no-tags", "--depth=1", "--", plan.url, plan.commit], env=env)
+            run([*git, "fetch", "--quiet", "--no-tags", "--depth=1", "--", url, plan.commit], env=env)
         except CommandFailed as failed:
             if not failed.says(_ABSENT):
                 raise
             say("The server serves no single commits: fetching the ref's history")
-            run([*git, "fetch", "--quiet", "--no-tags", "--", plan.url, plan.ref], env=env)
+            run([*git, "fetch", "--quiet", "--no-tags", "--", url, plan.ref], env=env)
     except CommandFailed as failed:
         raise _failure(plan, failed) from None
     try:
@@ -76,12 +78,12 @@ def _environment(url: str) -> dict[str, str]:
     """Git without prompts, configuration of others, or protocols that run programs."""
     settings = [("protocol.allow", "never")]
     settings += [(f"protocol.{scheme}.allow", "always") for scheme in ("https", "http", "ssh")]
+    # Git would carry the credentials along to wherever it is sent.
+    settings.append(("http.followRedirects", "false"))
     parts = urlsplit(url)
-    if CREDENTIALS.is_dir() and parts.scheme in ("https", "http"):
-        user = _read("username") or "git"
-        pair = base64.b64encode(f"{user}:{_read('password')}".encode()).decode()
-        # Bound to the host, so that a redirect elsewhere does not carry it along.
-        settings.append((f"http.{parts.scheme}://{parts.netloc}/.extraHeader", f"Authorization: Basic {pair}"))
+    authorization = _authorization()
+    if authorization and parts.scheme in ("https", "http"):
+        settings.append((f"http.{parts.scheme}://{parts.netloc}/.extraHeader", f"Authorization: {authorization}"))
     env = {
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_CONFIG_NOSYSTEM": "1",
@@ -92,6 +94,13 @@ def _environment(url: str) -> dict[str, str]:
         env[f"GIT_CONFIG_KEY_{position}"] = key
         env[f"GIT_CONFIG_VALUE_{position}"] = value
     return env
+
+
+def _authorization() -> str:
+    if not CREDENTIALS.is_dir():
+        return ""
+    pair = f"{_read('username') or 'git'}:{_read('password')}"
+    return "Basic " + base64.b64encode(pair.encode()).decode()
 
 
 def _read(name: str) -> str:
