@@ -1,4 +1,4 @@
-"""What is wrong with a manifest about promotion before anybody promotes: for whoever admits it, and for `explain`.
+"""What is wrong with a manifest before anybody builds or promotes: for whoever admits it, and for `explain`.
 
 Pure: what else is declared is handed in. `None` for environments means that they are not known, and then
 what they are needed for is left to the promotion itself.
@@ -7,17 +7,20 @@ what they are needed for is left to the promotion itself.
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from model import defaults, stated_gates
+from model import defaults, stated_filters, stated_gates, timed_build
 from model.failure import UserFailure
 from model.pipeline import in_order
 from model.resolve import stated
-from model.resources.declared import read
+from model.resources.declared import Metadata, read
 from model.resources.deployment_pipeline import DeploymentPipeline
 from model.resources.freeze import Freeze
 from model.resources.promotion_policy import PromotionPolicy
+from model.resources.repository import Repository
 from model.value import Value
 
-KINDS = ("PromotionPolicy", "Freeze", "DeploymentPipeline")
+KINDS = ("PromotionPolicy", "Freeze", "DeploymentPipeline", "Repository", "Component")
+ANNOTATIONS = (stated_filters.ANNOTATION, timed_build.ANNOTATION)
+"""What of a Component is checked here; for the rest its own Delivery tells what is wrong."""
 
 
 class Fault(Value):
@@ -34,7 +37,13 @@ def faults(obj: Mapping[str, Any], environments: Collection[str] | None = None) 
     if environments is not None and not environments:
         # They are made when the first component comes, so that policies for them may come before it.
         environments = [made["metadata"]["name"] for made in defaults.environments("default")]
-    checks = {"PromotionPolicy": _policy, "Freeze": _freeze, "DeploymentPipeline": _pipeline}
+    checks = {
+        "PromotionPolicy": _policy,
+        "Freeze": _freeze,
+        "DeploymentPipeline": _pipeline,
+        "Repository": _repository,
+        "Component": _component,
+    }
     check = checks.get(str(obj.get("kind", "")))
     if check is None:
         return ()
@@ -86,6 +95,18 @@ def _pipeline(obj: dict[str, Any], environments: Collection[str] | None) -> None
     except UserFailure as failure:
         message = f"DeploymentPipeline {name}: spec.promotionPaths: {failure.message}"
         raise UserFailure(failure.reason, message) from None
+
+
+def _repository(obj: dict[str, Any], environments: Collection[str] | None) -> None:  # noqa: ARG001
+    repository = read(Repository, obj)
+    where = f"Repository {repository.metadata.name}: spec.filters"
+    stated_filters.stated(repository.spec.filters, where)
+
+
+def _component(obj: dict[str, Any], environments: Collection[str] | None) -> None:  # noqa: ARG001
+    annotations = Metadata.model_validate(obj.get("metadata") or {"name": ""}).annotations
+    stated_filters.annotated(annotations)
+    timed_build.annotated(annotations)
 
 
 def _must_exist(name: str | None, environments: Collection[str] | None, field: str) -> None:

@@ -1,4 +1,4 @@
-"""Admission: what is wrong with a pipeline, a policy or a freeze is told to whoever applies it, at once.
+"""Admission: what is wrong with a pipeline, a policy, a freeze or a filter is told to whoever applies it, at once.
 
 A validating webhook of Kubernetes (`admission.k8s.io/v1`). What the definitions' own rules can say is said there;
 here is what needs the other objects, or more than one field. The cluster asks with `failurePolicy: Ignore`:
@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from activities.informer import Object
 from model.failure import Failure
-from model.policy_check import Fault, faults
+from model.policy_check import ANNOTATIONS, Fault, faults
 from triggers.body import BodyReader
 from triggers.problem import Problem
 
@@ -114,7 +114,13 @@ def _first(obj: Object, environments: Collection[str] | None) -> Fault | None:
 def _nothing_new(obj: Object, old: Object | None) -> bool:
     """Metadata may change on what was there before, and what is being deleted may go."""
     deleting = (obj.get("metadata") or {}).get("deletionTimestamp")
-    return bool(deleting) or (old is not None and old.get("spec") == obj.get("spec"))
+    return bool(deleting) or (old is not None and _said(old) == _said(obj))
+
+
+def _said(obj: Object) -> tuple[Any, ...]:
+    """What of an object is checked."""
+    annotations = (obj.get("metadata") or {}).get("annotations") or {}
+    return obj.get("spec"), *(annotations.get(each) for each in ANNOTATIONS)
 
 
 def _response(uid: str, refused: Fault | None, warning: str) -> Response:

@@ -24,11 +24,19 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from deploy.local import cluster
 from deploy.local.configuration import write_text
 from deploy.local.settings import Settings
+from model.policy_check import ANNOTATIONS
 
 NAME = "towpath"
 TIMEOUT_SECONDS = 3
 _VALIDITY = datetime.timedelta(days=3650)  # as the cluster's own: nobody should find the stack expired
-_KINDS = {"openchoreo.dev": ["deploymentpipelines"], "towpath.dev": ["freezes", "promotionpolicies"]}
+_KINDS = {
+    "choreo.dev/v1": ["components"],
+    "openchoreo.dev/v1alpha1": ["components", "deploymentpipelines"],
+    "towpath.dev/v1alpha1": ["freezes", "promotionpolicies", "repositories"],
+}
+# Nobody is asked about a component unless it has something that is checked here.
+_CHECKED = " || ".join(f"'{name}' in object.metadata.annotations" for name in ANNOTATIONS)
+_WORTH_ASKING = f"request.resource.resource != 'components' || (has(object.metadata.annotations) && ({_CHECKED}))"
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ def certificate(settings: Settings) -> Files:
 
 
 def register(settings: Settings) -> None:
-    """Have the cluster ask our server before it takes a manifest about promotion.
+    """Have the cluster ask our server before it takes a manifest of these kinds.
 
     Raises:
         StackError: the API server refused.
@@ -85,14 +93,15 @@ def registration(settings: Settings) -> dict[str, Any]:
                 "timeoutSeconds": TIMEOUT_SECONDS,
                 "rules": [
                     {
-                        "apiGroups": [group],
-                        "apiVersions": ["v1alpha1"],
+                        "apiGroups": [version.partition("/")[0]],
+                        "apiVersions": [version.partition("/")[2]],
                         "operations": ["CREATE", "UPDATE"],
                         "resources": resources,
                         "scope": "Namespaced",
                     }
-                    for group, resources in _KINDS.items()
+                    for version, resources in _KINDS.items()
                 ],
+                "matchConditions": [{"name": "worth-asking", "expression": _WORTH_ASKING}],
             }
         ],
     }

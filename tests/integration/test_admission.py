@@ -36,12 +36,14 @@ class Ground:
     files: admission.Files
     port: int
 
-    async def apply(self, kind: str, name: str, spec: dict[str, Any], *options: str) -> str:
+    async def apply(
+        self, kind: str, name: str, spec: dict[str, Any], *options: str, annotations: dict[str, str] | None = None
+    ) -> str:
         """`kubectl apply`; what it says in the end, refusals too."""
         manifest = {
-            "apiVersion": TOWPATH if kind in ("PromotionPolicy", "Freeze") else OPENCHOREO,
+            "apiVersion": TOWPATH if kind in ("PromotionPolicy", "Freeze", "Repository") else OPENCHOREO,
             "kind": kind,
-            "metadata": {"name": name, "namespace": self.namespace},
+            "metadata": {"name": name, "namespace": self.namespace, "annotations": annotations or {}},
             "spec": spec,
         }
         arguments = ("apply", "--filename=-", *options)
@@ -204,3 +206,24 @@ async def test_a_broken_certificate_does_not_stop_what_is_served(ground: Ground,
     assert await asyncio.to_thread(ground.shown) == before
     ground.files.certificate.write_text(good)
     ground.certificate.refresh()
+
+
+async def test_a_bad_filter_is_refused_where_it_is_stated(ground: Ground) -> None:
+    repository = {"url": "https://git.example.com/a/b.git", "filters": {"tags": {"versions": ">=one"}}}
+    said = await ground.apply("Repository", "r", repository, "--dry-run=server")
+    assert "BadFilter" in said
+    assert "spec.filters.tags.versions" in said
+    component = {
+        "componentType": {"name": "deployment/service"},
+        "workflow": {"name": "dockerfile-builder", "parameters": {"repository": {"url": repository["url"]}}},
+    }
+    for annotation, text, field in (
+        ("filters", "paths: {shared: [../x]}", "paths.shared.0"),
+        ("build-schedule", "CRON_TZ=Mars 0 3 * * *", "Mars"),
+    ):
+        told = {f"towpath.dev/{annotation}": text}
+        said = await ground.apply("Component", "c", component, "--dry-run=server", annotations=told)
+        assert field in said
+        assert f"metadata.annotations.towpath.dev/{annotation}" in said
+    good = {"towpath.dev/filters": "paths: {shared: [libs/]}", "towpath.dev/build-schedule": "@daily"}
+    assert "created" in await ground.apply("Component", "c", component, "--dry-run=server", annotations=good)

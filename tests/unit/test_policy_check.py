@@ -55,6 +55,31 @@ def pipeline(*paths: tuple[str, str]) -> dict[str, Any]:
             "BadFreeze",
             "spec.until",
         ),
+        (
+            {
+                "kind": "Repository",
+                "metadata": {"name": "r"},
+                "spec": {"url": "https://git.test/a/b", "filters": {"paths": {"shared": ["libs/", "../x"]}}},
+            },
+            "BadFilter",
+            "Repository r: spec.filters.paths.shared.1",
+        ),
+        (
+            {
+                "kind": "Component",
+                "metadata": {"name": "c", "annotations": {"towpath.dev/filters": "tags: {versions: one}"}},
+            },
+            "BadFilter",
+            "tags.versions",
+        ),
+        (
+            {
+                "kind": "Component",
+                "metadata": {"name": "c", "annotations": {"towpath.dev/build-schedule": "0 24 * * *"}},
+            },
+            "BadSchedule",
+            "line 1",
+        ),
     ],
 )
 def test_it_is_refused_with_its_field(obj: dict[str, Any], reason: str, field: str) -> None:
