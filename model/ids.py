@@ -4,11 +4,13 @@ The shapes are those of the design's story: `push/<repository>/<ref>/<commit>`,
 `build/<component>/<commit>/<n>`, `promotion/<component>/<release>`, `lane/<component>/<environment>`.
 """
 
+import hashlib
 from urllib.parse import quote
 
 from model.key import ComponentKey
 
 CONTROL_QUEUE = "control"
+REF_PART_LIMIT = 400
 ADMISSION_QUEUE = "admission"
 
 
@@ -29,7 +31,7 @@ def push(repository: str, ref: str, commit: str, forced_from: str = "") -> str:
     (A, B, then A by force) is a new push, while a redelivery of either stays a duplicate.
     """
     suffix = f"+{forced_from[:12]}" if forced_from else ""
-    return f"push/{quote(repository, safe='')}/{quote(ref, safe='/')}/{commit}{suffix}"
+    return f"push/{quote(repository, safe='')}/{_ref(ref)}/{commit}{suffix}"
 
 
 def found(repository: str, ref: str, commit: str, since: str, number: int, attempt: int = 1) -> str:
@@ -76,7 +78,7 @@ def change(repository: str, change: str, delivery: str) -> str:
 def deleted(repository: str, ref: str, before: str, delivery: str) -> str:
     """Id of what the deletion of a ref starts; `delivery` (the sender's id of it) counts where `before` (the
     commit that it led to) is unknown. A ref that comes back and goes again from another commit is another."""
-    return f"deleted/{quote(repository, safe='')}/{quote(ref, safe='/')}/{before or quote(delivery, safe='')}"
+    return f"deleted/{quote(repository, safe='')}/{_ref(ref)}/{before or quote(delivery, safe='')}"
 
 
 def comment(repository: str, change: str, comment: str) -> str:
@@ -88,6 +90,11 @@ def image(repository: str, digest: str, tag: str, delivery: str) -> str:
     """Id of what a pushed image starts; `delivery` counts where the sender tells no digest, since a tag moves."""
     name = f"{quote(repository, safe='')}/{quote(tag, safe='') or '-'}"
     return f"image/{name}/{quote(digest or delivery, safe='')}"
+
+
+def poison(provider: str, digest: str) -> str:
+    """Id of what keeps a delivery that broke our reading of it; `digest` is its body's."""
+    return f"poison/{quote(provider, safe='')}/{digest}"
 
 
 def preview(component: ComponentKey, change: str) -> str:
@@ -144,3 +151,12 @@ def rebinding(component: ComponentKey, environment: str, uid: str, version: str)
 def queue(plane: str) -> str:
     """Id of the entity that lets builds onto a build plane."""
     return f"queue/{plane}"
+
+
+def _ref(ref: str) -> str:
+    """A ref as a part of an id. Temporal takes ids of at most 1,000 bytes, and a letter beyond ASCII takes up to
+    twelve of them: a name that becomes too long is cut, and told from others by its digest."""
+    quoted = quote(ref, safe="/")
+    if len(quoted) <= REF_PART_LIMIT:
+        return quoted
+    return f"{quoted[: REF_PART_LIMIT - 65]}~{hashlib.sha256(ref.encode()).hexdigest()}"

@@ -117,6 +117,11 @@ class Declared:
         """Whether any repository has webhook secrets of its own."""
         return any(known.secrets is not None for known in self._index().values())
 
+    @property
+    def own_secrets(self) -> tuple[str, ...]:
+        """All webhook secrets that repositories have of their own."""
+        return tuple(secret for known in self._index().values() for secret in known.secrets or ())
+
     def find(self, address: str) -> KnownRepository | None:
         """The repository at an address, however it is written.
 

@@ -34,6 +34,11 @@ class Repositories(Protocol):
         """Whether any repository has webhook secrets of its own."""
         ...
 
+    @property
+    def own_secrets(self) -> tuple[str, ...]:
+        """All webhook secrets that repositories have of their own."""
+        ...
+
     def find(self, address: str) -> KnownRepository | None:
         """The repository at an address, written in whichever way; None for unknown and unreadable ones."""
         ...

@@ -68,12 +68,16 @@ from triggers.starter import Starter, TemporalStarter
 from triggers.statements import Statements, signed
 from triggers.tokens import Tokens
 from triggers.watch import AppliedWatch
+from triggers.webhooks.azure import Azure
+from triggers.webhooks.bitbucket import Bitbucket
 from triggers.webhooks.git import Git
+from triggers.webhooks.gitea import Gitea
 from triggers.webhooks.github import GitHub
+from triggers.webhooks.gitlab import GitLab
 from triggers.webhooks.provider import Provider
 from triggers.webhooks.receiver import Receiver, temporal_link
 
-PROVIDERS: tuple[Provider, ...] = (GitHub(), Git())
+PROVIDERS: tuple[Provider, ...] = (GitHub(), GitLab(), Bitbucket(), Gitea(), Azure(), Git())
 API = "/api/v1"
 # FastAPI's own would trace every probe, keep what failed validation, and let an unsigned request choose its trace
 # and whether it is sampled. Webhooks are traced where they are received.
@@ -244,7 +248,11 @@ def _add_health(app: FastAPI, declared: Declared, metrics: Metrics) -> None:
 
     @app.get("/", include_in_schema=False)
     async def pointer() -> dict[str, str]:
-        return {"name": "towpath", "api": "/api/openapi.json", "webhooks": "/webhooks/{github,git}"}
+        return {
+            "name": "towpath",
+            "api": "/api/openapi.json",
+            "webhooks": "/webhooks/{github,gitlab,bitbucket,gitea,azure,git}",
+        }
 
 
 def _add_problems(app: FastAPI) -> None:

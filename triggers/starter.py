@@ -8,26 +8,31 @@ from typing import Protocol
 from temporalio.client import Client
 from temporalio.common import TypedSearchAttributes, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from model import ids
 from model.change_request import ChangeRequest
 from model.comment import Comment
 from model.event import Announced
-from model.failure import InfrastructureFailure
+from model.failure import InfrastructureFailure, UserFailure
 from model.image_push import ImagePush
+from model.poison import Poison
 from model.push import Push
 from model.ref_deleted import RefDeleted
 from model.repository import branch_of
 from triggers.signing import refuse_to_act
 from workflows.attributes import attributes
 
-KINDS: dict[type[Announced], str] = {
+Stored = Announced | Poison
+"""What is kept for good: what was announced, and what could not be read."""
+
+KINDS: dict[type[Stored], str] = {
     Push: "Delivery",
     ChangeRequest: "ChangeDelivery",
     RefDeleted: "Deletion",
     Comment: "CommentDelivery",
     ImagePush: "ImageDelivery",
+    Poison: "Poison",
 }
 """The workflow that takes care of each kind of event."""
 
@@ -43,10 +48,11 @@ class Started:
 class Starter(Protocol):
     """Stores an event for good."""
 
-    async def start(self, event: Announced, workflow: str) -> Started:
+    async def start(self, event: Stored, workflow: str) -> Started:
         """Start the workflow of this id for the event, once. When this returns, it cannot be lost any more.
 
         Raises:
+            UserFailure: `EventRefused`, Temporal will never take it.
             InfrastructureFailure: `TemporalUnavailable`; whether it was stored is unknown, and asking again
                 with the same id is safe.
         """
@@ -60,7 +66,7 @@ class TemporalStarter:
         self._client = client
         self._seconds = seconds
 
-    async def start(self, event: Announced, workflow: str) -> Started:
+    async def start(self, event: Stored, workflow: str) -> Started:
         """As the Protocol says. Duplicates are refused by the server, running or closed: that is how they
         are told from new ones (USE_EXISTING would not tell)."""
         refuse_to_act()
@@ -80,6 +86,8 @@ class TemporalStarter:
         except WorkflowAlreadyStartedError:
             return Started(workflow, duplicate=True)
         except (RPCError, TimeoutError, RuntimeError) as error:
+            if isinstance(error, RPCError) and error.status == RPCStatusCode.INVALID_ARGUMENT:
+                raise UserFailure("EventRefused", "Temporal does not take an event like this.") from error
             # A lazy client that cannot connect raises RuntimeError.
             raise InfrastructureFailure(
                 "TemporalUnavailable", "Temporal did not take the event; send it again, twice is once."
@@ -87,7 +95,7 @@ class TemporalStarter:
         return Started(workflow, duplicate=False)
 
 
-def workflow_of(event: Announced) -> str:
+def workflow_of(event: Stored) -> str:
     """The id of the workflow that an event of a sender starts: the same for the same event."""
     match event:
         case Push():
@@ -101,9 +109,13 @@ def workflow_of(event: Announced) -> str:
             return ids.comment(event.repository, event.change, event.comment)
         case ImagePush():
             return ids.image(event.repository, event.digest, event.tag, event.delivery)
+        case Poison():
+            return ids.poison(event.provider, event.digest)
 
 
-def _found_by(event: Announced) -> TypedSearchAttributes:
+def _found_by(event: Stored) -> TypedSearchAttributes:
+    if isinstance(event, Poison):
+        return attributes(stage="accepted")
     named = event.components if isinstance(event, Push | ChangeRequest) else ()
     commit = {Push: "after", ChangeRequest: "head", Comment: "head", RefDeleted: "before"}.get(type(event), "")
     return attributes(
@@ -114,7 +126,7 @@ def _found_by(event: Announced) -> TypedSearchAttributes:
     )
 
 
-def _summary(event: Announced) -> str:
+def _summary(event: Stored) -> str:
     """One line for Temporal's Web UI, at most 200 bytes (the server allows 400)."""
     match event:
         case Push():
@@ -127,6 +139,8 @@ def _summary(event: Announced) -> str:
             told = f"Comment on change {event.change} of {event.repository}"
         case ImagePush():
             told = f"Image {event.repository}:{event.tag or event.digest}"
+        case Poison():
+            told = f"Unreadable delivery of {event.provider}: {event.error} at {event.place}"
     return told.encode()[:200].decode(errors="ignore")
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.adoption import Adoption
 from activities.apiserver import ApiServer
 from activities.argo import BuildPlane
 from activities.bindings import Bindings
@@ -59,6 +60,7 @@ from workflows.delivery import Delivery
 from workflows.image_delivery import ImageDelivery
 from workflows.lane import Lane
 from workflows.ledger import Ledger
+from workflows.poison import Poison
 from workflows.preview import Preview
 from workflows.promotion import Promotion
 from workflows.rebinding import Rebinding
@@ -82,6 +84,7 @@ WORKFLOWS: Sequence[type] = (
     Deletion,
     ImageDelivery,
     Ledger,
+    Poison,
     Preview,
     ReleaseSet,
     SetRollback,
@@ -116,9 +119,10 @@ def control_worker(
     gates = (Timetable(), Standings(client, resources), Outside(secrets, outbound))
     gitops = (GitOpsRepositories(settings.mirrors, secrets, git), Reconciliation(apiserver), Commits(client))
     bindings = Bindings(apiserver, client, resources)
-    previews = (Previews(client), PreviewPlans(apiserver, resources), Requests(apiserver, hosts), Trusting(apiserver, hosts))
+    previews = (Previews(client), PreviewPlans(apiserver, resources), Requests(apiserver, hosts))
+    requests = (Trusting(apiserver, hosts), Adoption(client, resources))
     entities = (Lanes(client), Ledgers(client))
-    instances = (source, resources, *entities, Marks(apiserver), *gates, *gitops, bindings, *previews)
+    instances = (source, resources, *entities, Marks(apiserver), *gates, *gitops, bindings, *previews, *requests)
     return _worker(client, ids.CONTROL_QUEUE, instances, workflows=WORKFLOWS, guards=(guard,), **options)
 
 

@@ -11,7 +11,6 @@ from activities.changes import Change
 from model.change_request import ChangeRequest
 from model.commit import Commit
 from model.component import Component
-from model.event import Announced
 from model.failure import Conflict, InfrastructureFailure, NotFound, UserFailure
 from model.image import Image
 from model.key import ComponentKey
@@ -23,7 +22,7 @@ from model.source import SourceLocation
 from model.workload import Workload
 from triggers.api.access import LogPiece
 from triggers.runs import Kind, Run
-from triggers.starter import Started
+from triggers.starter import Started, Stored
 
 M = TypeVar("M", bound=BaseModel)
 URL = "https://git.example/team/hello-world.git"
@@ -67,7 +66,7 @@ class FakeStarter:
     """Remembers what was started; `down` is a Temporal that cannot be reached."""
 
     def __init__(self) -> None:
-        self.events: dict[str, Announced] = {}
+        self.events: dict[str, Stored] = {}
         self.down = False
         self.news = asyncio.Event()
 
@@ -81,7 +80,7 @@ class FakeStarter:
         """The change requests among the events."""
         return {workflow: event for workflow, event in self.events.items() if isinstance(event, ChangeRequest)}
 
-    async def start(self, event: Announced, workflow: str) -> Started:
+    async def start(self, event: Stored, workflow: str) -> Started:
         if self.down:
             raise InfrastructureFailure("TemporalUnavailable", "Temporal did not take the event.")
         if workflow in self.events:

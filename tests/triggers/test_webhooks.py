@@ -241,7 +241,7 @@ async def test_pings_and_other_events_are_answered_and_start_nothing(tmp_path: P
     parts = Parts()
     async with serving(parts, tmp_path) as client:
         ping = await post_github(client, b'{"zen": "Keep it logically awesome."}', event="ping")
-        other = await post_github(client, b"{}", event="issue_comment")
+        other = await post_github(client, b"{}", event="star")
         git_ping = await post_git(client, b"{}", X_Towpath_Event="ping")
         unsigned = await post_github(client, b"{}", event="ping", **{"X-Hub-Signature-256": ""})
     assert (ping.status_code, ping.json()) == (200, {"pong": True})

@@ -1,5 +1,6 @@
 """The hot path: verify, parse, one durable call, 202."""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
@@ -18,19 +19,12 @@ from triggers.metrics import Metrics
 from triggers.problem import Problem, of_failure
 from triggers.repositories import KnownRepository, Repositories
 from triggers.sequence import Sequence
-from triggers.starter import Starter, workflow_of
+from triggers.starter import Started, Starter, workflow_of
 from triggers.webhooks.document import Document
+from triggers.webhooks.logged import logged
+from triggers.webhooks.poison import poison_of
 from triggers.webhooks.provider import Provider
-
-# Senders have been known to put secrets into headers: whatever is not here is never logged.
-_LOGGED_HEADERS = (
-    "x-github-event",
-    "x-github-delivery",
-    "x-towpath-event",
-    "x-towpath-delivery",
-    "content-length",
-)
-_LOGGED_LENGTH = 64
+from triggers.webhooks.sender import check_address
 
 log = structlog.get_logger(__name__)
 tracer = trace.get_tracer("towpath.triggers")
@@ -92,39 +86,71 @@ class Receiver:
             outcome=outcome,
             status=response.status_code,
             milliseconds=round(seconds * 1000, 1),
-            headers=_logged(request.headers),
+            headers=logged(request.headers),
         )
         return response
 
     async def _receive(self, request: Request) -> tuple[str, Response]:
         if not self._repositories.ready:
             raise Problem(503, "NotReady", "The declared repositories are still being read; send it again.")
+        check_address(self._provider.name, request.headers)
         body = await self._bodies.read(request.headers, request.stream())
-        document = self._authenticated(request.headers, body)
-        events = self._provider.parse(request.headers, document)
+        try:
+            document, vouched = self._authenticated(request.headers, body)
+            events = self._provider.parse(request.headers, document)
+            known = self._known(document)
+        except (Problem, Failure):
+            raise
+        except Exception as error:
+            return await self._set_aside(request.headers, body, error)
         announced = [event for event in events if not isinstance(event, Ping | Ignored)]
         if not announced:
             return _uneventful(events[0])
-        return await self._accept(announced, self._known(document))
+        if not vouched:
+            raise Problem(401, "SignatureWrong", "Only the platform's secret may announce this.")
+        return await self._accept(announced, known)
 
-    def _authenticated(self, headers: Mapping[str, str], body: bytes) -> Document:
-        """The body's content once the signature holds; nothing about repositories shows before."""
+    def _authenticated(self, headers: Mapping[str, str], body: bytes) -> tuple[Document, bool]:
+        """The body's content once the signature holds, and whether it may start something; nothing about
+        repositories shows before."""
         provider = self._provider
         if not self._repositories.any_own_secrets:
             # Nothing in the body can change which secrets count, so unsigned bodies are not even parsed.
             provider.authenticate(headers, body, self._secrets)
-            return provider.read(headers, body)
+            return provider.read(headers, body), True
         try:
             document = provider.read(headers, body)
         except Problem:
             provider.authenticate(headers, body, self._secrets)
             raise
+        if not provider.addresses(document):
+            return document, self._vouched(headers, body)
         known = self._known(document)
         own = known.secrets if known else None
         if known is not None and own == ():
             log.error("webhook secret unreadable", repository=known.repository)
         provider.authenticate(headers, body, self._secrets if own is None else own)
-        return document
+        return document, True
+
+    def _vouched(self, headers: Mapping[str, str], body: bytes) -> bool:
+        """Whether the platform's secret vouches for a body that names no repository. One that only some
+        repository's own secret vouches for may be a ping (Bitbucket's names none), and nothing more."""
+        try:
+            self._provider.authenticate(headers, body, self._secrets)
+        except Problem:
+            self._provider.authenticate(headers, body, self._repositories.own_secrets)
+            return False
+        return True
+
+    async def _set_aside(self, headers: Mapping[str, str], body: bytes, error: Exception) -> tuple[str, Response]:
+        """Our reading of it broke: that is kept where people find it, and nothing stops. Only what a secret of the
+        platform or of any repository vouches for is kept, so that strangers cannot fill the store."""
+        self._provider.authenticate(headers, body, self._secrets + self._repositories.own_secrets)
+        found = poison_of(self._provider.name, headers, body, error, self._sequence.next())
+        log.error("webhook set aside", digest=found.digest, error=found.error, at=found.place)
+        stored = await self._starter.start(found, workflow_of(found))
+        detail = f"Reading this delivery broke, which is our mistake. It is set aside as {stored.workflow}."
+        raise Problem(422, "PoisonEvent", detail)
 
     def _known(self, document: Document) -> KnownRepository | None:
         found = (self._repositories.find(address) for address in self._provider.addresses(document))
@@ -134,7 +160,14 @@ class Receiver:
         """Store every event of the delivery before it is answered. One that cannot be stored is an error for all:
         the sender repeats the delivery, and what was stored already is a duplicate then."""
         ready = [self._ready(event, known) for event in events]
-        stored = [await self._starter.start(event, workflow_of(event)) for event in ready]
+        tried = await asyncio.gather(
+            *(self._starter.start(event, workflow_of(event)) for event in ready), return_exceptions=True
+        )
+        stored: list[Started] = []
+        for each in tried:
+            if isinstance(each, BaseException):
+                raise each
+            stored.append(each)
         answers = [
             {"workflow": each.workflow, "duplicate": each.duplicate, "url": self._link(each.workflow)}
             for each in stored
@@ -168,11 +201,3 @@ def _uneventful(event: Event) -> tuple[str, Response]:
         return event.reason, JSONResponse({"ignored": True, "reason": event.reason, "message": event.message})
     assert isinstance(event, Ping)  # noqa: S101  (the only one left)
     return "Ping", JSONResponse({"pong": True})
-
-
-def _logged(headers: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name: "".join(ch for ch in headers[name][:_LOGGED_LENGTH] if ch.isprintable())
-        for name in _LOGGED_HEADERS
-        if name in headers
-    }

@@ -1,0 +1,1 @@
+"""Image registries: a file each, all in one event, `model.image_push.ImagePush`."""
