@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import ingest, journey, lanes, submission
+from tests.bench import ingest, journey, lanes, load, monorepo, submission
 from tests.bench import waiting as gates
 from tests.bench.ground import Ground
 from tests.bench.origin import Origin
@@ -33,10 +33,13 @@ def main(arguments: Sequence[str]) -> int:
         "--waiting", type=int, default=10_000, metavar="N", help="how many wait at gates (0: none)"
     )
     parser.add_argument("--lives", type=int, default=10_000, metavar="N", help="how many random lives of a lane")
+    parser.add_argument("--no-load", action="store_true", help="leave the webhooks in an open loop out")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is missed")
     options = parser.parse_args(arguments)
     begun = time.monotonic()
-    rows = asyncio.run(run(options.webhooks, options.burst, options.pushes, options.waiting, options.lives))
+    rows = asyncio.run(
+        run(options.webhooks, options.burst, options.pushes, options.waiting, options.lives, not options.no_load)
+    )
     load = os.getloadavg()[1]
     took = time.monotonic() - begun
     if options.output == "json":
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if options.strict and any(row.met is False for row in rows) else 0
 
 
-async def run(webhooks: int, burst: int, pushes: int, waiting: int, lives: int) -> list[Row]:
+async def run(webhooks: int, burst: int, pushes: int, waiting: int, lives: int, loads: bool) -> list[Row]:
     """All measurements, one after the other."""
     rows: list[Row] = []
     async with Ground.stand() as ground:
@@ -66,6 +69,11 @@ async def run(webhooks: int, burst: int, pushes: int, waiting: int, lives: int) 
                     rows.insert(0, told(await submission.one_by_one(ground, origin, seen, PACED)))
                     say(f"{webhooks} webhooks ...")
                     rows.insert(0, told(await ingest.measure(ground, origin, webhooks)))
+                    say(f"A repository of {monorepo.COMPONENTS} components ...")
+                    rows.append(told(await monorepo.measure(ground, origin, seen)))
+                    if loads:
+                        say("Webhooks in an open loop, faster and faster ...")
+                        rows += map(told, await load.measure(ground, origin))
                     if burst:
                         say(f"{burst} pushes at once (declaring {burst} components first) ...")
                         await submission.declare(ground, origin, range(burst))

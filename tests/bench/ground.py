@@ -56,7 +56,8 @@ class Ground:
         )
         cluster = await ApiServer.connect(str(settings.kubeconfig))
         try:
-            async with aiohttp.ClientSession() as http:
+            # As many connections as it takes: an open loop waits for nobody.
+            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
                 ground = cls(settings, client, cluster, http)
                 await ground._prepare()
                 try:

@@ -88,7 +88,7 @@ async def measure(settings: StackSettings, count: int) -> Row:
             took = time.monotonic() - begun
             await _quiet(worker)
             percent = await _percent(worker, IDLE_SECONDS)
-            used, peak = resident_bytes(worker), _peak_bytes(worker)
+            used, peak = resident_bytes(worker), peak_bytes(worker)
     finally:
         await client.operator_service.delete_namespace(DeleteNamespaceRequest(namespace=namespace))
     return Row(
@@ -159,7 +159,8 @@ def _cpu_seconds(worker: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _peak_bytes(worker: int) -> int:
+def peak_bytes(worker: int) -> int:
+    """The most memory that a process has had."""
     lines = Path(f"/proc/{worker}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
