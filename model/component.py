@@ -5,6 +5,7 @@ from typing import Literal
 from model.filters import Concern, Filters
 from model.key import ComponentKey
 from model.source import SourceLocation
+from model.told import Told
 from model.value import Value
 from model.workload import Workload
 
@@ -37,6 +38,7 @@ class Component(Value):
 
     `api_version` and `uid`/`generation` say which object declares it, for status, events and owners.
     `workload` is what the manifest says; a `workload.yaml` in the source or a Workload object overrides it.
+    `told` is who hears of its commits, None where nobody does.
     `priority` is how urgent its builds are where that is stated (see `model.priority`), `repository_builds` how
     many of its repository's builds may run at once (0: as many as there is room for). `filters` say which pushes
     build it, `schedules` when it is built without one (see `model.timed_build`).
@@ -53,6 +55,7 @@ class Component(Value):
     workload: Workload = Workload()
     auto_build: bool = True
     auto_deploy: bool = True
+    told: Told | None = None
     priority: str = ""
     repository_builds: int = 0
     filters: Filters = Filters()

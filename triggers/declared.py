@@ -53,12 +53,13 @@ class _SecretRef:
 
 
 class Declared:
-    """The kinds that the server follows. Everything but `run` answers from memory.
+    """The kinds that the server follows. Everything but `run` answers from memory; `server` is where they are.
 
     `convert` turns an object of either group into a Component and raises UserFailure when it cannot.
     """
 
     def __init__(self, server: Watching, secrets: SecretReader, convert: Callable[[Object], Component]) -> None:
+        self.server = server
         self._components = (Informer(server, OPENCHOREO, "Component"), Informer(server, CHOREO, "Component"))
         self._repositories = Informer(server, TOWPATH, "Repository")
         self._pipelines = Informer(server, OPENCHOREO, "DeploymentPipeline")

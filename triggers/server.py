@@ -22,7 +22,7 @@ for what is applied.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
@@ -54,6 +54,7 @@ from triggers.builds import Builds
 from triggers.capped import CappedBodies
 from triggers.declared import Declared, SecretReader
 from triggers.gates import Gates, Rules
+from triggers.image_watch import ImageWatch
 from triggers.lanes import Lanes
 from triggers.metrics import CONTENT_TYPE, Metrics
 from triggers.previews import Previews
@@ -70,14 +71,23 @@ from triggers.tokens import Tokens
 from triggers.watch import AppliedWatch
 from triggers.webhooks.azure import Azure
 from triggers.webhooks.bitbucket import Bitbucket
+from triggers.webhooks.cloudevents import CloudEvents, permission
 from triggers.webhooks.git import Git
 from triggers.webhooks.gitea import Gitea
 from triggers.webhooks.github import GitHub
 from triggers.webhooks.gitlab import GitLab
 from triggers.webhooks.provider import Provider
 from triggers.webhooks.receiver import Receiver, temporal_link
+from triggers.webhooks.registry.distribution import Distribution
+from triggers.webhooks.registry.followed import Followed
+from triggers.webhooks.registry.ghcr import Ghcr
+from triggers.webhooks.registry.harbor import Harbor
+from triggers.webhooks.registry.routes import secret_route, shown
+from triggers.webhooks.registry.unsigned import DockerHub, Quay
 
 PROVIDERS: tuple[Provider, ...] = (GitHub(), GitLab(), Bitbucket(), Gitea(), Azure(), Git())
+REGISTRIES: tuple[Provider, ...] = (Distribution(), Harbor(), Ghcr(), CloudEvents())
+UNSIGNED: tuple[Provider, ...] = (DockerHub(), Quay())
 API = "/api/v1"
 # FastAPI's own would trace every probe, keep what failed validation, and let an unsigned request choose its trace
 # and whether it is sampled. Webhooks are traced where they are received.
@@ -167,10 +177,11 @@ def application(
     declared.listen_removed(removal.removed)
     bindings = BindingWatch(runs, declared)
     declared.listen_bindings(bindings.changed)
+    images = ImageWatch(declared.server, declared, watch.changed)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(endless.run()) for endless in (declared, watch, removal, bindings)]
+        tasks = [asyncio.create_task(endless.run()) for endless in (declared, watch, removal, bindings, images)]
         app.state.tasks = tasks
         try:
             yield
@@ -209,11 +220,17 @@ def application(
         link=link,
     )
     webhook_bodies = BodyReader(settings.webhook_body_limit, settings.body_seconds, settings.buffered_limit)
-    for provider in PROVIDERS:
-        receiver = Receiver(
+
+    def receive(provider: Provider) -> Callable[[Request], Awaitable[Response]]:
+        return Receiver(
             provider, settings.webhook_secrets, declared, starter, webhook_bodies, sequence, metrics, link
-        )
-        app.router.routes.append(Route(f"/webhooks/{provider.name}", receiver.receive, methods=["POST"]))
+        ).receive
+
+    for provider in (*PROVIDERS, *(Followed(each, images) for each in REGISTRIES)):
+        app.router.routes.append(Route(f"/webhooks/{provider.name}", receive(provider), methods=["POST"]))
+    for provider in (Followed(each, images) for each in UNSIGNED):
+        app.router.routes.append(secret_route(provider.name, receive(provider)))
+    app.router.routes.append(Route("/webhooks/cloudevents", _permit, methods=["OPTIONS"]))
     moving = (promotions_api, gates_api, freezes_api, lanes_api, revisions_api)
     for module in (components_api, builds_api, releases_api, *moving, previews_api, sets_api):
         app.include_router(module.router, prefix=API)
@@ -224,6 +241,11 @@ def application(
     app.add_middleware(Statements, prefix=API)
     app.add_exception_handler(NotSent, signed)
     return app
+
+
+async def _permit(request: Request) -> Response:
+    """Whether a sender of CloudEvents may send here."""
+    return Response(headers=permission(request.headers))
 
 
 def _add_health(app: FastAPI, declared: Declared, metrics: Metrics) -> None:
@@ -251,7 +273,7 @@ def _add_health(app: FastAPI, declared: Declared, metrics: Metrics) -> None:
         return {
             "name": "towpath",
             "api": "/api/openapi.json",
-            "webhooks": "/webhooks/{github,gitlab,bitbucket,gitea,azure,git}",
+            "webhooks": "/webhooks/{github,gitlab,bitbucket,gitea,azure,git,registry/<kind>,cloudevents}",
         }
 
 
@@ -287,5 +309,5 @@ def _add_problems(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:
-        log.error("unexpected error", path=request.url.path, error=type(error).__name__, exc_info=error)
+        log.error("unexpected error", path=shown(request.url.path), error=type(error).__name__, exc_info=error)
         return Problem(500, "InternalError", "This is our mistake; the server's log says more.").response()

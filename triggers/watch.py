@@ -110,7 +110,8 @@ def applied_push(declared: DeclaredComponent, sequence: int) -> Push:
 
 
 def _identity(declared: DeclaredComponent) -> tuple[str, ComponentKey]:
-    return str(declared.object.get("apiVersion", "")), declared.key
+    # A Workload's edit must not take the place of its component's.
+    return f"{declared.object.get('apiVersion', '')}/{declared.object.get('kind', '')}", declared.key
 
 
 def _version(declared: DeclaredComponent) -> tuple[str, int]:

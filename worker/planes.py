@@ -21,6 +21,8 @@ from activities.git import Git
 from activities.gitaddress import GitAddress
 from activities.gitops import GitOpsRepositories
 from activities.hosts import Hosts
+from activities.imagereader import Credentials, ImageReader
+from activities.images import Images, Pulls
 from activities.jobs import Jobs
 from activities.lanes import Lanes
 from activities.ledgers import Ledgers
@@ -121,7 +123,7 @@ def control_worker(
     bindings = Bindings(apiserver, client, resources)
     previews = (Previews(client), PreviewPlans(apiserver, resources), Requests(apiserver, hosts))
     requests = (Trusting(apiserver, hosts), Adoption(client, resources))
-    entities = (Lanes(client), Ledgers(client))
+    entities = (Images(apiserver), Lanes(client), Ledgers(client))
     instances = (source, resources, *entities, Marks(apiserver), *gates, *gitops, bindings, *previews, *requests)
     return _worker(client, ids.CONTROL_QUEUE, instances, workflows=WORKFLOWS, guards=(guard,), **options)
 
@@ -131,7 +133,10 @@ def build_worker(client: Client, settings: Settings, apiserver: ApiServer, regis
     plane = BuildPlane(
         registry=settings.registry, insecure=settings.registry_insecure, **settings.build.model_dump()
     )
-    return _worker(client, ids.build_queue(settings.plane), (Builds(apiserver, registry, plane),))
+    outbound = Outbound(Reach(hosts=settings.outbound_hosts, private=settings.outbound_private))
+    insecure = frozenset({settings.registry} if settings.registry_insecure else ())
+    pulls = Pulls(ImageReader(outbound, Credentials(settings.registry_credentials), insecure))
+    return _worker(client, ids.build_queue(settings.plane), (Builds(apiserver, registry, plane), pulls))
 
 
 def data_worker(client: Client, settings: Settings, apiserver: ApiServer) -> Worker:

@@ -52,8 +52,12 @@ class Effort:
 TABLE: dict[str, Effort] = {
     "source.changes": Effort(once=120, overall=6 * 3600, heartbeat=0, retry=PATIENT),
     "resources.components_for": Effort(once=15, overall=3600),
+    "ledgers.read": Effort(once=10, overall=3600),
+    "ledgers.handled": Effort(once=20, overall=3600),
+    "ledgers.record": Effort(once=10, overall=3600),
     "resources.component": Effort(once=15, overall=3600),
     "resources.pipeline": Effort(once=20, overall=3600),
+    "resources.released": Effort(once=15, overall=3600),
     "resources.record_release": Effort(once=15, overall=3600),
     "resources.bind": Effort(once=15, overall=600),
     "resources.tell": Effort(once=10, overall=600),
@@ -64,6 +68,9 @@ TABLE: dict[str, Effort] = {
     "soaking.steady": Effort(once=15, overall=60),
     "outside.ask": Effort(once=75, overall=120),
     "lanes.open_runs": Effort(once=10, overall=3600),
+    "queues.enter": Effort(once=15, overall=24 * 3600),
+    "queues.wake": Effort(once=10, overall=3600),
+    "queues.look": Effort(once=60, overall=300),
     "builds.submit": Effort(once=20, overall=3600),
     "builds.older": Effort(once=20, overall=3600),
     "builds.watch": Effort(once=6 * 3600 + 600, overall=12 * 3600, heartbeat=6),
@@ -78,6 +85,9 @@ TABLE: dict[str, Effort] = {
     "cluster.remove": Effort(once=120, overall=7 * 86_400, heartbeat=6, finish_when_cancelled=True),
     # A Job's tries may take an hour each, and it is kept for a day: every try of this finds the same one.
     "jobs.run": Effort(once=8 * 3600, overall=16 * 3600, heartbeat=6, finish_when_cancelled=True),
+    # As long as a build of the branch may take.
+    "adoption.find": Effort(once=7 * 3600, overall=14 * 3600, heartbeat=6),
+    "trusting.judge": Effort(once=30, overall=3600, retry=PATIENT),
     "previews.candidates": Effort(once=20, overall=3600),
     "previews.plan": Effort(once=20, overall=3600),
     "previews.tell": Effort(once=10, overall=24 * 3600),
@@ -92,6 +102,9 @@ TABLE: dict[str, Effort] = {
     "gitops.applied": Effort(once=3600 + 60, overall=2 * 3600, heartbeat=6),
     "bindings.look": Effort(once=15, overall=3600),
     "bindings.answer": Effort(once=15, overall=600),
+    "images.followers": Effort(once=15, overall=3600),
+    "images.known": Effort(once=15, overall=3600),
+    "images.resolve": Effort(once=120, overall=6 * 3600, retry=PATIENT),
     "commits.own": Effort(once=10, overall=120),
     "gitops.found": Effort(once=15, overall=600),
     # All checks together have an hour at most; the verdict falls at their deadline, whichever try that is.

@@ -17,10 +17,19 @@ ROLLOUTS = "towpath_rollouts_total"
 ROLLOUT_SECONDS = "towpath_rollout_seconds"
 LEAD_SECONDS = "towpath_lead_seconds"
 PREVIEWS = "towpath_previews_total"
+IMAGES = "towpath_images_total"
+STATUSES_GIVEN_UP = "towpath_statuses_given_up_total"
+FORGOTTEN_REFS = "towpath_forgotten_refs_total"
+
+QUEUE_RUNNING = "towpath_queue_running"
+QUEUE_WAITING = "towpath_queue_waiting"
+QUEUE_SECONDS = "towpath_queue_seconds"
+QUEUE_CORRECTIONS = "towpath_queue_corrections_total"
 
 BUCKETS: dict[str, tuple[float, ...]] = {
     BUILD_SECONDS: (5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 3 * 3600),
     ROLLOUT_SECONDS: (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800),
+    QUEUE_SECONDS: (0.1, 1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 3 * 3600),
     LEAD_SECONDS: (15, 30, 60, 120, 300, 900, 3600, 4 * 3600, 86_400, 3 * 86_400, 7 * 86_400, 30 * 86_400),
 }
 """Upper bounds in seconds of every histogram here; the SDK's own are made for milliseconds."""
@@ -29,6 +38,11 @@ BUCKETS: dict[str, tuple[float, ...]] = {
 def delivered(outcome: str) -> None:
     """A push has been dealt with; `outcome` is the stable reason that its Delivery ends with."""
     _count(DELIVERIES, "Deliveries that have ended, by outcome.", outcome=outcome)
+
+
+def given_up(reason: str) -> None:
+    """A commit's status never reached its provider."""
+    _count(STATUSES_GIVEN_UP, "Commit statuses that were given up.", reason=reason)
 
 
 def built(project: str, phase: BuildPhase, reason: str) -> None:
@@ -61,9 +75,41 @@ def arrived(target: Target, sequence: int) -> None:
     )
 
 
+def imported(outcome: str) -> None:
+    """A pushed image has been dealt with; `outcome` is the stable reason that its ImageDelivery ends with."""
+    _count(IMAGES, "Images from outside that have been dealt with, by outcome.", outcome=outcome)
+
+
 def previewed(project: str, result: str) -> None:
     """A preview has come to something; `result` is ready or failed, or by whom it was ended."""
     _count(PREVIEWS, "What previews have come to.", project=project, result=result)
+
+
+def queue_length(plane: str, running: int, waiting: int) -> None:
+    """How many builds have slots of a plane, and how many wait for one."""
+    meter = workflow.metric_meter()
+    meter.create_gauge(QUEUE_RUNNING, "Builds with a slot of the plane.").set(running, {"plane": plane})
+    meter.create_gauge(QUEUE_WAITING, "Builds that wait for a slot.").set(waiting, {"plane": plane})
+
+
+def admitted(plane: str, priority: str, seconds: float) -> None:
+    """A build has been given a slot after waiting for it."""
+    _observe(QUEUE_SECONDS, "From asking for a slot to having it.", seconds, plane=plane, priority=priority)
+
+
+def queue_corrected(plane: str, ended: int, found: int, silent: int) -> None:
+    """A look at the builds has shown the queue to be wrong: some had ended without a word, some were not known,
+    some do not answer."""
+    counter = workflow.metric_meter().create_counter(QUEUE_CORRECTIONS, "What looks at builds have put right.")
+    for what, number in (("ended", ended), ("found", found), ("silent", silent)):
+        if number:
+            counter.add(number, {"plane": plane, "what": what})
+
+
+def forgotten(number: int) -> None:
+    """A ledger has dropped refs to make room."""
+    counter = workflow.metric_meter().create_counter(FORGOTTEN_REFS, "Refs dropped from ledgers to make room.")
+    counter.add(number)
 
 
 def _count(name: str, description: str, **labels: str) -> None:

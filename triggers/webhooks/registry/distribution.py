@@ -45,11 +45,12 @@ class Distribution:
         if action != "push":
             message = f"Action {action} of a registry starts nothing; only push does."
             return Ignored(provider=self.name, delivery=delivery, reason="ActionNotUsed", message=message)
+        # The host under which the pusher knows the registry; else that of the address it gives out.
+        host = event.optional_text("request", "host") or _host(event.optional_text("target", "url", limit=1024))
         return pushed(
             self.name,
             delivery,
-            # The host under which the pusher knows the registry; else that of the address it gives out.
-            f"{event.optional_text('request', 'host') or _host(event.optional_text('target', 'url', limit=1024))}/{path}",
+            f"{host}/{path}",
             tag,
             digest,
             event.optional_text("target", "mediaType"),

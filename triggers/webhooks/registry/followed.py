@@ -6,12 +6,18 @@ from typing import Protocol
 from model.event import Event
 from model.image_push import ImagePush
 from model.push import Ignored
+from triggers.problem import Problem
 from triggers.webhooks.document import Document
 from triggers.webhooks.provider import Provider
 
 
 class Images(Protocol):
     """Answers from memory: nothing on the hot path asks the API server."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether all Workloads have been read once; before that nothing may be called not followed."""
+        ...
 
     def follows_image(self, repository: str) -> bool:
         """Whether a Workload names an image of this repository (`host/path`)."""
@@ -43,7 +49,11 @@ class Followed:
         return tuple(self._followed(event) for event in self._provider.parse(headers, document))
 
     def _followed(self, event: Event) -> Event:
-        if not isinstance(event, ImagePush) or self._images.follows_image(event.repository):
+        if not isinstance(event, ImagePush):
+            return event
+        if not self._images.ready:
+            raise Problem(503, "NotReady", "The declared images are still being read; send it again.")
+        if self._images.follows_image(event.repository):
             return event
         return Ignored(
             provider=event.provider,

@@ -55,5 +55,7 @@ def resources(
         # `host/project/name:tag`, or `host/project/name@digest`.
         name = url.partition("@")[0] if "@" in url else url.removesuffix(f":{tag}")
         identity = delivery or occasion(name, tag, digest, at)
-        told.append(pushed(provider, identity, name, "" if tag.startswith("sha256:") else tag, digest, "", operator))
+        told.append(
+            pushed(provider, identity, name, "" if tag.startswith("sha256:") else tag, digest, "", operator)
+        )
     return tuple(told) or (Ignored(provider=provider, reason="NoEvents", message="It tells of no artifact."),)
