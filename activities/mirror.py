@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from activities import git
 from activities.git import Git
+from model.change_ref import check_fetched
 from model.failure import InfrastructureFailure, UserFailure
 from model.gitops import ROLLOUT_TRAILER, trailer_value
-from model.repository import check_commit, check_ref, normalise
+from model.repository import check_commit, normalise
 
 _LOCK_POLL_SECONDS = 0.02
 _ROLLOUT = f"%(trailers:key={ROLLOUT_TRAILER},valueonly,separator=%x2C)"
@@ -21,13 +22,15 @@ WRITTEN_LIMIT = 20
 
 
 class Described(NamedTuple):
-    """A commit's author and first line. `claimed`: it may be our own write to a GitOps repository."""
+    """A commit's author, first line and whole message. `claimed`: it may be our own write to a GitOps
+    repository."""
 
     author: str
     email: str
     subject: str
     merge: bool
     claimed: bool
+    message: str
 
 
 class Mirror:
@@ -40,13 +43,25 @@ class Mirror:
         owner: whose credentials are used, empty for none. Mirrors are told apart by it: what a secret
             opened is not shown to those who do not hold the secret.
         basic: user and password.
+        contents: whether what is in the files is wanted as well. Where it is not, servers that can (all that
+            matter) leave it out, which makes the first fetch of a big repository small.
     """
 
-    def __init__(self, program: Git, cache: Path, url: str, owner: str, basic: tuple[str, str] | None) -> None:
+    def __init__(
+        self,
+        program: Git,
+        cache: Path,
+        url: str,
+        owner: str,
+        basic: tuple[str, str] | None,
+        contents: bool = True,
+    ) -> None:
         self._program = program
         self._url = url
         self._basic = basic
-        name = hashlib.sha256(f"{normalise(url)}\0{owner}".encode()).hexdigest()[:32]
+        self._options = () if contents else ("--filter=blob:none",)
+        kind = "" if contents else "\0trees"
+        name = hashlib.sha256(f"{normalise(url)}\0{owner}{kind}".encode()).hexdigest()[:32]
         self.folder = cache / f"{name}.git"
 
     @asynccontextmanager
@@ -76,7 +91,7 @@ class Mirror:
         """
         if not (self.folder / "HEAD").exists():
             await self._create()
-        wanted = sorted(check_ref(ref) for ref in refs)
+        wanted = sorted(check_fetched(ref) for ref in refs)
         output = await self._program.run(
             self.folder, ("ls-remote", "--quiet", "--", self._url, *wanted), self._basic, self._url
         )
@@ -93,13 +108,14 @@ class Mirror:
             UserFailure: `GitAuthFailed`.
             InfrastructureFailure: `GitUnreachable`.
         """
-        wanted = [check_ref(ref) for ref in refs]
+        wanted = [check_fetched(ref) for ref in refs]
         if not (self.folder / "HEAD").exists():
             await self._create()
         output = await self._program.run(
             self.folder,
             (
                 *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"),
+                *self._options,
                 *("--", self._url, *(f"+{ref}:{ref}" for ref in wanted)),
             ),
             self._basic,
@@ -114,7 +130,7 @@ class Mirror:
 
     async def head(self, ref: str) -> str:
         """The commit that the ref pointed to when it was fetched last; empty when it never was."""
-        check_ref(ref)
+        check_fetched(ref)
         if not (self.folder / "HEAD").exists():
             return ""
         with suppress(OSError, UserFailure):
@@ -124,6 +140,12 @@ class Mirror:
         # A tag may be an object of its own: the commit is what it stands for.
         output = await self._call("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
         return output.text.decode().strip() if output.code == 0 else ""
+
+    async def peel(self, name: str) -> str:
+        """The commit that an annotated tag's own id stands for; any other id itself."""
+        check_commit(name)
+        output = await self._call("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        return output.text.decode().strip() if output.code == 0 else name
 
     async def has(self, commit: str) -> bool:
         """Whether the commit is here, with its tree."""
@@ -137,13 +159,13 @@ class Mirror:
             InfrastructureFailure: `MirrorBroken`.
         """
         check_commit(commit)
-        form = f"--format=%aN%x00%aE%x00%s%x00%P%x00{_ROLLOUT}"
+        form = f"--format=%aN%x00%aE%x00%s%x00%P%x00{_ROLLOUT}%x00%B"
         output = await self._call("log", "-1", "--no-show-signature", form, commit, "--")
         fields = output.text.decode(errors="replace").rstrip("\n").split("\0")
-        if output.code != 0 or len(fields) != 5:
+        if output.code != 0 or len(fields) != 6:
             raise self._broken(output)
         merge = " " in fields[3]
-        return Described(fields[0], fields[1], fields[2], merge, merge or bool(fields[4].strip()))
+        return Described(fields[0], fields[1], fields[2], merge, merge or bool(fields[4].strip()), fields[5])
 
     async def written(self, before: str, after: str, paths: tuple[str, ...]) -> dict[str, str]:
         """The commits since `before` with the rollouts that their trailers name, when all of them name one and

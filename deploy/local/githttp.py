@@ -114,6 +114,8 @@ class GitHttp:
             "http.receivepack": "true",
             # Builds fetch exactly one commit.
             "uploadpack.allowAnySHA1InWant": "true",
+            # What a push has changed is told from trees alone.
+            "uploadpack.allowFilter": "true",
             "receive.fsckObjects": "true",
             "safe.directory": "*",
         }
