@@ -44,8 +44,8 @@ class Settings(BaseSettings):
 
     `kubeconfig` empty means the in-cluster credentials. `registry` is host[:port] of the image registry,
     `registry_insecure` allows plain HTTP to it (the local stack). `registry_credentials` is a file as Docker keeps
-    them (`config.json`), with which a build worker reads private registries that images are taken in from. `plane` names the plane that a build or
-    data worker serves. `signing_key` (the server's), `proof_keys` and `seal_keys` (a control worker's) are files
+    them (`config.json`), with which a build worker reads private registries that images are taken in from.
+    `plane` names the plane that a build or data worker serves. `signing_key` (the server's), `proof_keys` and `seal_keys` (a control worker's) are files
     of keys, see docs/signals.md. `admission_listen` (empty: not at all) is where the server answers the cluster,
     with a certificate and its key from PEM files. `prometheus` is the address of the server that a data worker
     asks when a policy names none, `prometheus_servers` a JSON object of the addresses of those that policies

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import yaml
 
+from deploy.local import credentials
+from deploy.local.configuration import write_text
 from deploy.local.readiness import http_ok
 from deploy.local.service import Service
 from deploy.local.settings import Settings
@@ -12,11 +16,13 @@ NAME = "registry"
 
 
 def service(settings: Settings) -> Service:
-    """Debian's docker-registry on the bridge; writes its configuration."""
+    """Debian's docker-registry (the CNCF's distribution) on the bridge; writes its configuration.
+
+    It tells Towpath of every push, as people's registries do.
+    """
     folder = settings.state / NAME
-    folder.mkdir(parents=True, exist_ok=True)
-    config = folder / "config.yml"
-    config.write_text(
+    config = write_text(
+        folder / "config.yml",
         yaml.safe_dump(
             {
                 "version": "0.1",
@@ -27,8 +33,10 @@ def service(settings: Settings) -> Service:
                     "cache": {"blobdescriptor": "inmemory"},
                 },
                 "http": {"addr": settings.registry, "headers": {"X-Content-Type-Options": ["nosniff"]}},
+                "notifications": {"endpoints": [_towpath(settings)]},
             }
-        )
+        ),
+        mode=0o600,
     )
     return Service(
         name=NAME,
@@ -38,3 +46,17 @@ def service(settings: Settings) -> Service:
         ready=http_ok(f"http://{settings.registry}/v2/"),
         config=(config,),
     )
+
+
+def _towpath(settings: Settings) -> dict[str, Any]:
+    """The endpoint of its webhook; it sends again until it is answered with a 2xx."""
+    return {
+        "name": "towpath",
+        "url": f"{settings.server_url}/webhooks/registry/distribution",
+        "headers": {"Authorization": [f"Bearer {credentials.webhook_secret(settings)}"]},
+        "timeout": "10s",
+        "threshold": 10,
+        "backoff": "1s",
+        # Layers, of which there are many, and what nobody would act on.
+        "ignore": {"mediatypes": ["application/octet-stream"], "actions": ["pull", "mount", "delete"]},
+    }
