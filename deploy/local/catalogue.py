@@ -206,6 +206,7 @@ COREDNS_IMAGE = Part(
 )
 
 _ROLLOUTS = "github.com/argoproj/argo-rollouts"
+_GITEA = "code.gitea.io/gitea"
 
 ARGO_ROLLOUTS = Part(
     name="argo-rollouts",
@@ -298,6 +299,25 @@ TOXIPROXY = Part(
     heavy=True,
 )
 """Part of an extra: see ``extras.py``, as for all that ``PARTS`` does not name."""
+
+GITEA = Part(
+    name="gitea",
+    version=versions.GITEA,
+    recipe=GoModule(
+        module="gitea",
+        packages=(("gitea", _GITEA),),
+        variables=(("main.Version", versions.GITEA),),
+        tags="sqlite,sqlite_unlock_notify",
+        source=_GITEA,
+        copies=(("templates", "templates"), ("options", "options"), ("public", "public")),
+        # Its SQLite is C; the compiler is there for Cilium.
+        compiler="clang-19",
+    ),
+    outputs=("gitea", "templates", "options", "public"),
+    expected_seconds=180,
+    heavy=True,
+)
+"""Part of an extra: a real Git host."""
 
 PARTS: tuple[Part, ...] = (
     KUBERNETES,

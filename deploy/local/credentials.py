@@ -55,6 +55,16 @@ def seal_keys(settings: Settings) -> Path:
     return path
 
 
+def gitea_key(settings: Settings) -> str:
+    """What the stack's Gitea keeps its secrets with."""
+    return _secret(settings.secrets / "gitea-key")
+
+
+def gitea_internal_token(settings: Settings) -> str:
+    """What the stack's Gitea knows its own hooks by."""
+    return _secret(settings.secrets / "gitea-internal-token")
+
+
 def _new_signing_key() -> str:
     key = Ed25519PrivateKey.generate()
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

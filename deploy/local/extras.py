@@ -6,8 +6,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local import flux, prometheus, rollouts, toxiproxy
-from deploy.local.catalogue import ARGO_ROLLOUTS, FLUX_KUSTOMIZE, FLUX_SOURCE, GATEWAY_API, PROMETHEUS, TOXIPROXY
+from deploy.local import flux, gitea, prometheus, rollouts, toxiproxy
+from deploy.local.catalogue import (
+    ARGO_ROLLOUTS,
+    FLUX_KUSTOMIZE,
+    FLUX_SOURCE,
+    GATEWAY_API,
+    GITEA,
+    PROMETHEUS,
+    TOXIPROXY,
+)
 from deploy.local.errors import StackError
 from deploy.local.part import Part
 from deploy.local.service import Service
@@ -60,6 +68,7 @@ EXTRAS: tuple[Extra, ...] = (
         services=flux.services,
         manifests=flux.write_manifests,
     ),
+    Extra(name=gitea.NAME, parts=(GITEA,), services=gitea.services, exports=gitea.exports),
     Extra(name=toxiproxy.NAME, parts=(TOXIPROXY,), services=toxiproxy.services, exports=toxiproxy.exports),
 )
 """In the order in which they are built."""

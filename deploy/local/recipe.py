@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.local.part import Workbench
@@ -41,6 +41,7 @@ class GoModule:
             (manifests, for one): name here and path there.
         restored: files that the module archive lost, because it cannot hold symbolic
             links: path of the lost file and of the one that it pointed to.
+        compiler: for the C code in it; empty leaves C out.
     """
 
     module: str
@@ -50,10 +51,12 @@ class GoModule:
     source: str = ""
     copies: tuple[tuple[str, str], ...] = ()
     restored: tuple[tuple[str, str], ...] = ()
+    compiler: str = field(default="", repr=False)
 
     def fingerprint(self) -> str:
         """The tools module's files and everything that is given to the compiler."""
-        return "\0".join((repr(self), folder_digest(PARTS_FOLDER / self.module)))
+        own = (self.compiler,) if self.compiler else ()
+        return "\0".join((repr(self), folder_digest(PARTS_FOLDER / self.module), *own))
 
     def make(self, bench: Workbench) -> None:
         """Build every command into ``bench.output``. Raises ``BuildFailed``."""
@@ -74,7 +77,7 @@ class GoModule:
                 *("-o", str(target), *(package for _, package in self.packages)),
             ],
             cwd=folder,
-            env=_GO_ENVIRONMENT,
+            env=_GO_ENVIRONMENT | ({"CGO_ENABLED": "1", "CC": self.compiler} if self.compiler else {}),
         )
         for binary, package in self.packages:
             (target / _command_name(package)).rename(bench.output / binary)

@@ -78,6 +78,7 @@ class Settings:
     rollouts_health_port: int = 28096
     flux_port: int = 27440  # and the four after it
     toxiproxy_port: int = 28474
+    gitea_port: int = 28300
     registry_port: int = 5000
     worker_metrics_port: int = 28901  # and the two after it
     server_port: int = 8480

@@ -20,3 +20,4 @@ PROMETHEUS: Final = "0.315.0"  # the module's number of 3.15.0
 FLUX_SOURCE: Final = "1.8.0"
 FLUX_KUSTOMIZE: Final = "1.7.3"
 TOXIPROXY: Final = "2.12.0"
+GITEA: Final = "1.26.0"  # newer ones name modules that the proxy does not serve

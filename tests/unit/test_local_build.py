@@ -91,6 +91,7 @@ def test_versions_agree_with_the_tools_modules() -> None:
         "argo-rollouts": f"github.com/argoproj/argo-rollouts v{versions.ARGO_ROLLOUTS}",
         "prometheus": f"github.com/prometheus/prometheus v{versions.PROMETHEUS}",
         "flux-source": f"github.com/fluxcd/source-controller v{versions.FLUX_SOURCE}",
+        "gitea": f"code.gitea.io/gitea v{versions.GITEA}",
         "flux-kustomize": f"github.com/fluxcd/kustomize-controller v{versions.FLUX_KUSTOMIZE}",
     }.items():
         assert line in (PARTS_FOLDER / module / "go.mod").read_text()
