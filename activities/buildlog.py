@@ -9,6 +9,7 @@ INTERVAL_SECONDS = 1.0
 ARTIFACT = "application/vnd.towpath.build-log.v1"
 _TEXT = "text/plain; charset=utf-8"
 _PIECES_LIMIT = 200
+_TAIL_LIMIT = 16 * 1024
 _CUT_NOTE = b"\n==> The log is longer than 8 MiB; the rest is not kept.\n"
 
 
@@ -32,6 +33,7 @@ class BuildLog:
         self._fresh = bytearray()
         self._kept = 0
         self._cut = False
+        self._tail = bytearray()
         self._storing = asyncio.Lock()
 
     @property
@@ -44,6 +46,14 @@ class BuildLog:
         self._pieces = list(await self._registry.layers_of(self._repository, self._tag) or ())
         self._kept = sum(piece.size for piece in self._pieces)
         self._cut = self._kept >= LIMIT
+        if self._pieces:
+            self._tail += await self._registry.get_blob(self._repository, self._pieces[-1].digest)
+            del self._tail[:-_TAIL_LIMIT]
+
+    @property
+    def tail(self) -> bytes:
+        """The last 16 KiB of what there is so far."""
+        return bytes(self._tail)
 
     def follow(self) -> "Follower":
         """Somebody begins to read the log from its beginning."""
@@ -52,6 +62,9 @@ class BuildLog:
     def add(self, content: bytes) -> None:
         """Take what comes next; beyond the limit a note stands in for the rest."""
         room = LIMIT - self._kept - len(self._fresh)
+        # Also of what is beyond the limit: why a build failed is said at its end.
+        self._tail += content
+        del self._tail[:-_TAIL_LIMIT]
         if self._cut or not content:
             return
         self._fresh += content[:room]

@@ -7,7 +7,7 @@ import structlog
 
 from activities import events
 from activities.apiserver import ApiServer
-from model import declared, stated_filters
+from model import declared, stated_filters, stated_statuses
 from model.component import Component
 from model.failure import Failure, UserFailure
 from model.filters import Filters, merged
@@ -17,6 +17,7 @@ from model.resources.builder import BuilderSpec, ClusterWorkflow, Workflow
 from model.resources.declared import read
 from model.resources.limits import BuildLimits
 from model.resources.repository import Repository
+from model.told import Told
 
 CHOREO = "choreo.dev/v1"
 OPENCHOREO = "openchoreo.dev/v1alpha1"
@@ -26,14 +27,15 @@ log = structlog.get_logger(__name__)
 
 
 class _Around(NamedTuple):
-    """What stands beside components: Workloads by their component, credentials, limits and filters by repository,
-    build planes."""
+    """What stands beside components: Workloads by their component, credentials, limits, filters and whom to tell
+    by repository, build planes."""
 
     workloads: dict[ComponentKey, dict[str, Any]]
     credentials: dict[tuple[str, str], str]
     planes: dict[tuple[str, str], str]
     limits: dict[tuple[str, str], BuildLimits]
     filters: dict[tuple[str, str], Filters | UserFailure]
+    told: dict[tuple[str, str], Told]
 
 
 class Declarations:
@@ -94,6 +96,7 @@ class Declarations:
         credentials: dict[tuple[str, str], str] = {}
         limits: dict[tuple[str, str], BuildLimits] = {}
         filters: dict[tuple[str, str], Filters | UserFailure] = {}
+        told: dict[tuple[str, str], Told] = {}
         for obj in repositories:
             try:
                 repository = read(Repository, obj)
@@ -107,12 +110,18 @@ class Declarations:
                 filters.setdefault(place, _filters(repository))
             if repository.spec.credentials is not None:
                 credentials.setdefault(place, repository.spec.credentials.secret_ref.name)
+            try:
+                if (hearer := stated_statuses.told(repository)) is not None:
+                    told.setdefault(place, hearer)
+            except UserFailure as failure:
+                # Nobody can be told; all else goes on.
+                await self._complain(obj, failure)
         planes: dict[tuple[str, str], str] = {}
         for model, objects in ((ClusterWorkflow, everywhere), (Workflow, here)):
             for obj in objects:
                 spec: BuilderSpec = read(model, obj).spec
                 planes[obj["metadata"].get("namespace", ""), obj["metadata"]["name"]] = spec.plane
-        return _Around(workloads, credentials, planes, limits, filters)
+        return _Around(workloads, credentials, planes, limits, filters, told)
 
     async def _complain(self, obj: dict[str, Any], failure: UserFailure) -> None:
         metadata = obj["metadata"]
@@ -140,6 +149,7 @@ def _component(obj: dict[str, Any], around: _Around) -> Component:
             # Building what somebody wanted to leave out would be no better than leaving out what they want.
             raise filters
         changes["filters"] = merged(component.filters, filters)
+        changes["told"] = around.told.get((namespace, normalise(source.url)))
     if source is not None and not source.secret:
         secret = around.credentials.get((namespace, normalise(source.url)), "")
         changes["source"] = source.model_copy(update={"secret": secret})

@@ -148,6 +148,11 @@ def rebinding(component: ComponentKey, environment: str, uid: str, version: str)
     return f"binding/{component}/{environment}/{uid}/{version}"
 
 
+def statuses(repository: str, commit: str) -> str:
+    """Id of the entity that brings what is said of a commit to its provider."""
+    return f"statuses/{quote(repository, safe='')}/{commit}"
+
+
 def queue(plane: str) -> str:
     """Id of the entity that lets builds onto a build plane."""
     return f"queue/{plane}"

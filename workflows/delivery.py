@@ -28,7 +28,7 @@ with workflow.unsafe.imports_passed_through():
     from model.key import ComponentKey
     from model.ledger import Handled, Handling, LedgerAnswer, LedgerQuestion
     from model.note import Note
-    from model.push import Push
+    from model.push import ZERO_ID, Push
     from model.repository import branch_of
     from model.source import Changes, ChangesRequest, touches
     from workflows import metrics
@@ -38,6 +38,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.effort import perform, perform_here
     from workflows.importing import import_image
     from workflows.teller import Teller
+    from workflows.telling_statuses import StatusTeller
 
 ATTEMPTS_LIMIT = 1000
 LOOKS_LIMIT = 10
@@ -52,6 +53,7 @@ class Delivery:
     def __init__(self, push: Push) -> None:
         self._state = DeliveryState(push=push)
         self._teller = Teller()
+        self._statuses = StatusTeller()
         self._handles: dict[str, ChildWorkflowHandle[Build, BuildState]] = {}
 
     @workflow.query
@@ -320,8 +322,15 @@ class Delivery:
                 of_manifest=of_manifest,
             )
             self._teller.tell(note)
+            self._statuses.tell(component, self._commit(), "build", "error", f"{reason}: {message}")
         await self._teller.finish()
+        await self._statuses.finish()
         return self._end(reason, message)
+
+    def _commit(self) -> str:
+        """The commit that this is about; empty where it is not known."""
+        push = self._state.push
+        return self._state.commit or ("" if push.after == ZERO_ID else push.after)
 
     def _end(self, outcome: str, message: str) -> DeliveryState:
         self._state.outcome, self._state.message = outcome, message

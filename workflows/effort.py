@@ -29,6 +29,7 @@ QUICK = RetryPolicy(
     maximum_interval=timedelta(seconds=15),
     non_retryable_error_types=USER_FAILURES,
 )
+ONCE = RetryPolicy(maximum_attempts=1)
 PATIENT = RetryPolicy(
     initial_interval=timedelta(seconds=1),
     backoff_coefficient=2,
@@ -94,6 +95,10 @@ TABLE: dict[str, Effort] = {
     "previews.ahead": Effort(once=10, overall=3600),
     "preview.address": Effort(once=10, overall=300),
     "preview.remove": Effort(once=120, overall=7 * 86_400, heartbeat=6),
+    # Longer than a worker may be away; less than what the statuses remember (model.statuses.MEMORY_SECONDS).
+    "statuses.tell": Effort(once=10, overall=24 * 3600),
+    # Once: what to do about a failure is the entity's to say, which may have something newer to tell by then.
+    "statuses.say": Effort(once=90, overall=3600, heartbeat=6, retry=ONCE),
     "requests.report": Effort(once=120, overall=1800, heartbeat=6, retry=PATIENT),
     "gitops.write": Effort(once=300, overall=3600, heartbeat=6, retry=PATIENT, finish_when_cancelled=True),
     "gitops.merged": Effort(once=31 * 86_400, overall=31 * 86_400, heartbeat=10, retry=PATIENT),

@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.marks import Marks
     from activities.resources import Binding
     from model import ids, names
+    from model.hosting import StatusState
     from model.lane import RULES, Answer, LaneRequest, LaneSettled, LaneState, Order, Revision
     from model.lane_answers import Notices, hold_message
     from model.lane_back import undoings
@@ -28,6 +29,7 @@ with workflow.unsafe.imports_passed_through():
     from model.note import Note
     from model.release import Release
     from model.rollout import RolloutRequest, RolloutResult, Target
+    from model.status_note import of_revision
     from model.steer import Paused
     from model.verdict import Verdict
     from model.vigil import Alarm, VigilRequest
@@ -37,6 +39,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.effort import perform
     from workflows.rollout import Rollout
     from workflows.teller import Teller
+    from workflows.telling_statuses import StatusTeller
     from workflows.tracing import here, joined
 
 
@@ -48,6 +51,7 @@ class Lane:
     def __init__(self, state: LaneState) -> None:
         self._state = state
         self._teller = Teller()
+        self._statuses = StatusTeller()
         self._rollout: ChildWorkflowHandle[Rollout, RolloutResult] | None = None
         self._pending: Notices = []
         self._retiring = False
@@ -132,6 +136,7 @@ class Lane:
                 self._outdated = outdated and workflow.patched(f"lane-renewed-{self._state.next_revision}")
             elif self._should_continue():
                 await self._teller.finish()
+                await self._statuses.finish()
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 if not self._has_work():
                     workflow.continue_as_new(renewed(self._state))
@@ -200,7 +205,7 @@ class Lane:
     async def _deploy(self, work: Work) -> None:
         """One deployment, from its revision's first line to its last."""
         target = self._target()
-        last_good = self._state.last_good
+        last_good, before = self._state.last_good, self._state.current
         revision = begin(self._state, work, workflow.time())
         self._show()
         await self._end_vigil()
@@ -220,6 +225,9 @@ class Lane:
         closed = finish(self._state, revision, result, workflow.time(), last_good)
         self._pending += settle_undecided(self._state, closed, work if isinstance(work, LaneRequest) else None)
         self._tell_revision(closed)
+        if isinstance(work, Alarm) and before is not None:
+            said = f"{work.verdict.reason}: {work.verdict.message}"
+            self._tell_status(before, work.revision, "failure", f"It was taken back some time after: {said}")
         if self._state.current is not None:
             name = self._state.current.name
             self._teller.mirror(
@@ -303,6 +311,7 @@ class Lane:
         stage("retired")
         workflow.set_current_details("**retired** The component was deleted; nothing of it is left here.")
         await self._teller.finish()
+        await self._statuses.finish()
         await workflow.wait_condition(workflow.all_handlers_finished)
 
     async def _roll_out(self, request: RolloutRequest) -> RolloutResult:
@@ -362,10 +371,31 @@ class Lane:
         release = request.release
         message = f"{release.name} -> {request.target.step.environment}, revision {request.revision}."
         self._tell("Normal", "Deploying", message)
+        self._tell_status(release, request.revision, "pending", message)
 
     def _tell_revision(self, revision: Revision) -> None:
         kind, reason, message = note_reason(revision, self._state)
         self._tell(kind, reason, message)
+        self._tell_status(revision.release, revision.number, of_revision(revision), message)
+
+    def _tell_status(self, release: Release, revision: int, state: StatusState, message: str) -> None:
+        """On the commit that the release was made of, for readers at its provider."""
+        component, step = self._state.component, self._state.step
+        if component is None or step is None or step.preview:
+            # A preview's statuses are its own.
+            return
+        rollout = ids.rollout(component.key, step.environment, revision)
+        self._statuses.tell(
+            component,
+            release.commit.id,
+            step.environment,
+            state,
+            message,
+            workflow=rollout,
+            environment=f"{component.key.name}/{step.environment}",
+            production=step.production,
+            deployment=rollout,
+        )
 
     def _tell_order(self, order: Order, answer: Answer) -> None:
         self._tell("Normal", answer.reason, f"{order.actor.name}: {answer.message}")
