@@ -41,7 +41,7 @@ def enter(state: QueueState, entry: Entry) -> tuple[Place | None, Notices]:
         return Place(build=build, result="superseded", by=""), []
     if build in state.waiting:
         return None, []
-    rivals = [other for other in _entries(state) if other.line == entry.line]
+    rivals = [other for other in entries(state) if other.line == entry.line]
     newer = max((other for other in rivals if other.sequence > entry.sequence), key=_sequence, default=None)
     if newer is not None:
         return Place(build=build, result="superseded", by=newer.build), []
@@ -193,7 +193,7 @@ def _is_open(state: QueueState) -> bool:
     return state.known and not state.away_since
 
 
-def _entries(state: QueueState) -> list[Entry]:
+def entries(state: QueueState) -> list[Entry]:
     return [*state.waiting.values(), *(running.entry for running in state.running.values())]
 
 
@@ -241,7 +241,7 @@ def _fitting(state: QueueState) -> list[Entry]:
 def _grant(state: QueueState, entry: Entry, now: float) -> Place:
     state.waiting.pop(entry.build, None)
     state.running[entry.build] = Running(entry=entry, granted_at=now)
-    present = {other.project for other in _entries(state)}
+    present = {other.project for other in entries(state)}
     state.served_last = {project: at for project, at in state.served_last.items() if project in present}
     state.served_last[entry.project] = now
     return Place(build=entry.build, result="granted")

@@ -13,6 +13,8 @@ from activities.adoption import Adoption
 from activities.apiserver import ApiServer
 from activities.argo import BuildPlane
 from activities.bindings import Bindings
+from activities.build_limits import BuildLimits
+from activities.build_queues import BuildQueues
 from activities.builds import Builds
 from activities.cluster import Cluster
 from activities.commits import Commits
@@ -43,6 +45,7 @@ from activities.secrets import Secrets
 from activities.soaking import Soaking
 from activities.source import Source
 from activities.standings import Standings
+from activities.statuses import CommitStatuses
 from activities.timetable import Timetable
 from activities.trusting import Trusting
 from activities.verification import Verification
@@ -55,6 +58,7 @@ from worker.guard import Guard, require_guarded
 from worker.keys import proof_keys, seal_keys
 from worker.settings import Settings
 from workflows.build import Build
+from workflows.build_queue import BuildQueue
 from workflows.change_delivery import ChangeDelivery
 from workflows.comment_delivery import CommentDelivery
 from workflows.deletion import Deletion
@@ -69,6 +73,7 @@ from workflows.rebinding import Rebinding
 from workflows.release_set import ReleaseSet
 from workflows.rollout import Rollout
 from workflows.set_rollback import SetRollback
+from workflows.statuses import Statuses
 from workflows.teardown import Teardown
 from workflows.vigil import Vigil
 
@@ -76,6 +81,7 @@ Plane = Literal["control", "build", "data"]
 WORKFLOWS: Sequence[type] = (
     Delivery,
     Build,
+    BuildQueue,
     Promotion,
     Lane,
     Rollout,
@@ -90,6 +96,7 @@ WORKFLOWS: Sequence[type] = (
     Preview,
     ReleaseSet,
     SetRollback,
+    Statuses,
     Vigil,
 )
 GRACE = timedelta(seconds=5)
@@ -117,15 +124,28 @@ def control_worker(
     git = Git(reachable=GitAddress(outbound))
     source = Source(settings.mirrors, Secrets(apiserver), git)
     resources, secrets = Resources(apiserver, followers), Secrets(apiserver)
+    queues = BuildQueues(client, BuildLimits(apiserver, settings.plane_builds))
     hosts = Hosts(secrets, outbound)
     gates = (Timetable(), Standings(client, resources), Outside(secrets, outbound))
     gitops = (GitOpsRepositories(settings.mirrors, secrets, git), Reconciliation(apiserver), Commits(client))
     bindings = Bindings(apiserver, client, resources)
     previews = (Previews(client), PreviewPlans(apiserver, resources), Requests(apiserver, hosts))
     requests = (Trusting(apiserver, hosts), Adoption(client, resources))
-    entities = (Images(apiserver), Lanes(client), Ledgers(client))
+    statuses = CommitStatuses(client, apiserver, hosts, settings.temporal.ui_url)
+    entities = (Images(apiserver), Lanes(client), Ledgers(client), statuses, queues)
     instances = (source, resources, *entities, Marks(apiserver), *gates, *gitops, bindings, *previews, *requests)
     return _worker(client, ids.CONTROL_QUEUE, instances, workflows=WORKFLOWS, guards=(guard,), **options)
+
+
+def admission_worker(client: Client, settings: Settings) -> Worker:
+    """What lets builds onto planes, served beside the control plane's worker: builds ask while they hold a place
+    there, and in a flood of them the answer must not have to wait for such a place as well.
+
+    Raises:
+        UserFailure: there are no keys to tell who may say what to the workflows.
+    """
+    guard = Guard(proof_keys(settings.proof_keys), seal_keys(settings.seal_keys))
+    return _worker(client, ids.ADMISSION_QUEUE, (), workflows=(BuildQueue,), guards=(guard,))
 
 
 def build_worker(client: Client, settings: Settings, apiserver: ApiServer, registry: Registry) -> Worker:
@@ -164,7 +184,11 @@ async def serving(plane: Plane, client: Client, settings: Settings) -> AsyncIter
     try:
         if plane == "control":
             followers = Followers(apiserver)
-            async with _beside(followers.run()), _beside(RuleWatch(apiserver, client).run()):
+            async with (
+                _beside(followers.run()),
+                _beside(RuleWatch(apiserver, client).run()),
+                admission_worker(client, settings),
+            ):
                 yield control_worker(client, settings, apiserver, followers)
         elif plane == "data":
             yield data_worker(client, settings, apiserver)

@@ -49,7 +49,8 @@ class Settings(BaseSettings):
     of keys, see docs/signals.md. `admission_listen` (empty: not at all) is where the server answers the cluster,
     with a certificate and its key from PEM files. `prometheus` is the address of the server that a data worker
     asks when a policy names none, `prometheus_servers` a JSON object of the addresses of those that policies
-    may name. `outbound_hosts` (a JSON list of `host` or `host:port`) are those that declared addresses of
+    may name. `plane_builds` is a JSON object of how many builds run at once, by build plane, where its
+    ClusterWorkflowPlane does not say. `outbound_hosts` (a JSON list of `host` or `host:port`) are those that declared addresses of
     webhooks, providers and repositories may name although they lead to the very machine that calls; with
     `outbound_private` false, private networks too are closed to all others.
     """
@@ -72,6 +73,7 @@ class Settings(BaseSettings):
     seal_keys: Path | None = None
     prometheus: str = ""
     prometheus_servers: dict[str, str] = {}
+    plane_builds: dict[str, int] = {}
     outbound_hosts: tuple[str, ...] = ()
     outbound_private: bool = True
     admission_listen: str = ""

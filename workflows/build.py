@@ -9,6 +9,7 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
+    FailureError,
     WorkflowAlreadyStartedError,
     is_cancelled_exception,
 )
@@ -19,16 +20,21 @@ with workflow.unsafe.imports_passed_through():
     from activities.resources import Resources
     from model import ids, names, workload_file
     from model.build import BuildPhase, BuildRequest, BuildResult, BuildState, SubmittedBuild
+    from model.build_queue import Held, Place
     from model.failure import UserFailure
+    from model.masking import fenced
     from model.note import BuildNote, Note
     from model.promotion import PromotionRequest
     from model.release import Release, release_name
+    from model.status_note import of_build
     from workflows import metrics
     from workflows.attributes import attributes, stage
     from workflows.cause import cause_of
     from workflows.effort import perform
     from workflows.promotion import Promotion
+    from workflows.slot import Slot
     from workflows.teller import Teller
+    from workflows.telling_statuses import StatusTeller
 
 INFRASTRUCTURE_TRIES = 3
 BACK_OFF = timedelta(seconds=5)
@@ -44,7 +50,11 @@ class Build:
         self._queue = ids.build_queue(request.component.build_plane)
         self._superseded_by = ""
         self._submitted: SubmittedBuild | None = None
+        self._slot = Slot(request)
+        self._leaving: asyncio.Task[None] | None = None
         self._teller = Teller()
+        self._statuses = StatusTeller()
+        self._result = BuildResult(phase="admitted")
         self._state = BuildState(
             workflow=workflow.info().workflow_id,
             component=request.component.key,
@@ -64,6 +74,16 @@ class Build:
         """What this build was asked to do; a retry asks for the same with the next number."""
         return self._request
 
+    @workflow.query
+    def slot(self) -> Held:
+        """Whether this build has a slot of its plane, or waits for one; asked by the plane's queue."""
+        return self._slot.held(self._submitted is not None)
+
+    @workflow.signal
+    def granted(self, _place: Place) -> None:
+        """The plane's queue lets this build in."""
+        self._slot.grant()
+
     @workflow.signal
     def supersede(self, newer: str) -> None:
         """A newer push of the same branch has come; `newer` is its commit or build."""
@@ -71,21 +91,61 @@ class Build:
 
     @workflow.run
     async def run(self, request: BuildRequest) -> BuildState:
-        """Submit, supersede older builds, watch, record the release, start its promotion."""
+        """Wait for a slot, submit, supersede older builds, watch, record the release, start its promotion."""
+        if not request.preview:
+            self._tell_status("admitted", "The build begins.")
         try:
-            result = await self._attempts()
+            result = await self._admitted() or await self._attempts()
         except asyncio.CancelledError:
             await self._stop()
+            self._leave()
             await self._ended("cancelled", "Cancelled", "Somebody cancelled this build.")
             raise
         if self._superseded_by:
             await self._stop()
+            self._leave()
             await self._ended("superseded", "Superseded", f"{self._superseded_by} is newer on {request.branch}.")
             return self._state
+        self._leave()
+        self._result = result
         if result.phase != "succeeded" or result.image is None:
             await self._ended("failed", result.reason or "BuildFailed", result.message)
             return self._state
         return await self._release(result)
+
+    async def _admitted(self) -> BuildResult | None:
+        """Wait until the plane takes this build. A result where there is nothing to be built any more."""
+        if not workflow.patched("build-queue"):
+            return None
+        try:
+            newer = await self._slot.take(lambda: bool(self._superseded_by), self._waits)
+        except FailureError as error:
+            if is_cancelled_exception(error):
+                raise asyncio.CancelledError from error
+            cause = cause_of(error)
+            return BuildResult(
+                phase="failed", reason=cause.reason, message=cause.message, failure="infrastructure"
+            )
+        self._superseded_by = self._superseded_by or newer
+        if self._superseded_by:
+            return BuildResult(phase="superseded")
+        if self._state.phase == "queued":
+            self._update(phase="admitted", reason="", message="")
+            stage("building")
+        return None
+
+    def _waits(self, place: Place) -> None:
+        """Say, once, that this build waits and what for. Where it stands by now is asked of the queue."""
+        first = self._state.phase != "queued"
+        self._update(phase="queued", reason=place.reason, message=place.message)
+        if first:
+            stage("queued")
+            before = f" Number {place.position} of those that wait." if place.position else ""
+            self._tell("Normal", "BuildQueued", f"{place.reason}: {place.message}{before}", "queued")
+
+    def _leave(self) -> None:
+        """Let others have the slot, beside what is still to be done."""
+        self._leaving = asyncio.create_task(self._slot.leave())
 
     async def _attempts(self) -> BuildResult:
         """Try again, a bounded number of times, when it was the infrastructure that failed."""
@@ -205,12 +265,16 @@ class Build:
         told = message if phase in event else f"{reason}: {message}"
         self._tell(kind, event.get(phase, "BuildFailed"), told, phase, release)
         await self._teller.finish()
+        await self._statuses.finish()
+        if self._leaving is not None:
+            await self._leaving
 
     def _tell(self, kind: str, reason: str, message: str, phase: str, release: Release | None = None) -> None:
         request = self._request
         if request.preview:
             # The component's status speaks of its own branch; the Preview tells of this one.
             return
+        self._tell_status(phase, message)
         workflow_id = workflow.info().workflow_id
         note = Note.model_validate(
             {
@@ -226,6 +290,12 @@ class Build:
             }
         )
         self._teller.tell(note)
+
+    def _tell_status(self, phase: str, title: str) -> None:
+        request, result = self._request, self._result
+        detail = f"{title}\n\n{fenced(result.excerpt)}" if phase == "failed" and result.excerpt else title
+        state = of_build(phase, result.failure)
+        self._statuses.tell(request.component, request.commit.id, "build", state, title, detail)
 
     def _update(self, **changed: object) -> None:
         self._state = self._state.model_copy(update=changed)

@@ -99,6 +99,14 @@ TABLE: dict[str, Effort] = {
     "statuses.tell": Effort(once=10, overall=24 * 3600),
     # Once: what to do about a failure is the entity's to say, which may have something newer to tell by then.
     "statuses.say": Effort(once=90, overall=3600, heartbeat=6, retry=ONCE),
+    # A person waits for the answer.
+    "webhooks.register": Effort(once=15, overall=20),
+    "webhooks.unregister": Effort(once=15, overall=20),
+    "webhooks.check": Effort(once=15, overall=20),
+    "webhooks.prepare": Effort(once=20, overall=600),
+    "webhooks.install": Effort(once=60, overall=6 * 3600, retry=PATIENT),
+    "webhooks.promote": Effort(once=20, overall=24 * 3600, retry=PATIENT),
+    "webhooks.retire": Effort(once=20, overall=24 * 3600, retry=PATIENT),
     "requests.report": Effort(once=120, overall=1800, heartbeat=6, retry=PATIENT),
     "gitops.write": Effort(once=300, overall=3600, heartbeat=6, retry=PATIENT, finish_when_cancelled=True),
     "gitops.merged": Effort(once=31 * 86_400, overall=31 * 86_400, heartbeat=10, retry=PATIENT),

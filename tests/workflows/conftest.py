@@ -12,7 +12,9 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from activities.build_queues import BuildQueues
 from activities.lanes import Lanes
+from activities.ledgers import Ledgers
 from activities.standings import Standings
 from deploy.local.catalogue import test_server_path
 from model import ids
@@ -20,7 +22,7 @@ from model.failure import Failure
 from tests.workflows.patience import Patience
 from tests.workflows.world import World
 from worker.failures import FailureInterceptor
-from worker.planes import WORKFLOWS
+from worker.planes import WORKFLOWS, activities_of
 from workflows.attributes import ATTRIBUTES
 
 START_TRIES = 6
@@ -68,9 +70,12 @@ def serve(temporal: WorkflowEnvironment) -> Serve:
 
     @asynccontextmanager
     async def serving(world: World, **options: Any) -> AsyncIterator[WorkflowEnvironment]:
+        # One for all workers, as there is one a process: what is asked of it together goes out together.
+        queues = BuildQueues(temporal.client, world)
         async with AsyncExitStack() as stack:
-            for queue in (ids.CONTROL_QUEUE, ids.build_queue("default"), ids.data_queue("default")):
-                control = queue == ids.CONTROL_QUEUE
+            serving_workflows = (ids.CONTROL_QUEUE, ids.ADMISSION_QUEUE)
+            for queue in (*serving_workflows, ids.build_queue("default"), ids.data_queue("default")):
+                control = queue in serving_workflows
                 worker = Worker(
                     temporal.client,
                     task_queue=queue,
@@ -78,6 +83,9 @@ def serve(temporal: WorkflowEnvironment) -> Serve:
                     activities=[
                         *world.all(),
                         Lanes(temporal.client).request,
+                        queues.enter,
+                        queues.wake,
+                        *activities_of(Ledgers(temporal.client)),
                         Standings(temporal.client, world).of,
                     ],
                     interceptors=[FailureInterceptor()],

@@ -5,15 +5,16 @@ The activities carry the names of the real ones; the workflows cannot tell the d
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from temporalio import activity
 
-from activities.resources import Binding
+from activities.resources import Binding, ReleasedQuestion
 from activities.timetable import Timetable
 from model.build import BuildRequest, BuildResult, Rivals, SubmittedBuild
+from model.build_queue import Limits, Look, LookQuestion
 from model.commit import Commit
 from model.component import Component
 from model.image import Image
@@ -121,6 +122,9 @@ class World:
     marks: dict[str, Mark] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     open: list[OpenRuns] = field(default_factory=list)
+    limits: Limits = field(default_factory=Limits)
+    looks: list[Look] = field(default_factory=list)
+    looked: list[LookQuestion] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     submitted: list[str] = field(default_factory=list)
     deploying: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -130,11 +134,12 @@ class World:
         """Every activity, for a worker."""
         return [
             self.components_for, self.component, self.read_pipeline, self.record_release, self.bind, self.tell,
+            self.released,
             self.mark_of,
             self.changes, self.submit, self.older, self.watch_build, self.stop, self.apply, self.watch,
             self.verify, self.steady, self.ask, Timetable().look,
             self.remove,
-            self.open_runs,
+            self.open_runs, self.look,
         ]  # fmt: skip
 
     @activity.defn(name="resources.components_for")
@@ -157,6 +162,11 @@ class World:
     async def record_release(self, release: Release) -> None:
         self.releases.append(release)
 
+    @activity.defn(name="resources.released")
+    async def released(self, question: ReleasedQuestion) -> list[ComponentKey]:
+        made = {made.component for made in self.releases if made.commit.id == question.commit}
+        return [key for key in question.components if key in made]
+
     @activity.defn(name="marks.of")
     async def mark_of(self, release: Release) -> Mark | None:
         return self.marks.get(release.name)
@@ -175,7 +185,16 @@ class World:
             raise self.changes_failures.pop(0)
         number = int(request.after or "1", 16)
         head = max(self.head, number)
-        return Changes(commit=commit(number), head=commit(head).id, superseded=head > number, paths=self.paths)
+        handled = int(request.handled.commit, 16) if request.handled else 0
+        led = max(head, handled) if request.leading else number
+        return Changes(
+            commit=commit(led),
+            head=commit(max(head, led)).id,
+            superseded=head > number,
+            paths=self.paths,
+            known=request.leading and led == handled,
+            anew=bool(handled) and led > handled,
+        )
 
     @activity.defn(name="builds.submit")
     async def submit(self, request: BuildRequest) -> SubmittedBuild:
@@ -253,6 +272,17 @@ class World:
     @activity.defn(name="lanes.open_runs")
     async def open_runs(self, _key: ComponentKey) -> OpenRuns:
         return self.open.pop(0) if self.open else OpenRuns()
+
+    async def of(self, _plane: str, _projects: Iterable[str]) -> Limits:
+        """The limits as declared; read by `activities.build_queues.BuildQueues`."""
+        return self.limits
+
+    @activity.defn(name="queues.look")
+    async def look(self, question: LookQuestion) -> Look:
+        """Nothing has changed but the scripted; what is scripted once is found once."""
+        self.looked.append(question)
+        found = self.looks.pop(0) if self.looks else Look()
+        return found.model_copy(update={"limits": self.limits})
 
     @activity.defn(name="verification.verify")
     async def verify(self, request: RolloutRequest) -> Verdict:
