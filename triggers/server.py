@@ -53,6 +53,7 @@ from triggers.body import BodyReader
 from triggers.builds import Builds
 from triggers.capped import CappedBodies
 from triggers.declared import Declared, SecretReader
+from triggers.deliveries import Deliveries
 from triggers.gates import Gates, Rules
 from triggers.image_watch import ImageWatch
 from triggers.lanes import Lanes
@@ -206,6 +207,7 @@ def application(
         declared=declared,
         starter=starter,
         builds=Builds(runs, link),
+        deliveries=Deliveries(runs, link),
         promotions=Promotions(runs, link),
         lanes=Lanes(runs, link),
         sets=Sets(runs, link),

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from model.actor import Actor
+from model.delivery import DeliveredBuild
 from model.forecast import Forecast, RuleShown
 from model.gate import GateState
 from model.lane import Hold, Revision
@@ -163,6 +164,21 @@ class Accepted(Value):
     url: str = ""
     duplicate: bool = False
     revision: int = 0
+
+
+class DeliveryView(Value):
+    """What a trigger has come to. `ref` and `asked` (a commit, empty for the ref's head) are what was wanted,
+    `commit` is what is built; `outcome` is a stable reason (see `model.delivery`)."""
+
+    workflow: str
+    url: str = ""
+    open: bool
+    outcome: str
+    message: str = ""
+    ref: str = ""
+    asked: str = ""
+    commit: str = ""
+    builds: tuple[DeliveredBuild, ...] = ()
 
 
 class GateExplained(Value):

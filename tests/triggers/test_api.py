@@ -11,6 +11,7 @@ from model.actor import Actor
 from model.build import BuildRequest, BuildState
 from model.commit import Commit
 from model.component import Component
+from model.delivery import DeliveryState
 from model.failure import Conflict, UserFailure
 from model.gate import Approval, GateState
 from model.key import ComponentKey
@@ -100,7 +101,7 @@ async def test_every_route_of_the_api_asks_who_you_are(tmp_path: Path) -> None:
     ]
     assert len(routes) >= 16
     values = {"namespace": "default", "name": "hello-world", "environment": "production", "commit": COMMIT}
-    values |= {"project": "default", "change": "1"}
+    values |= {"project": "default", "change": "1", "request": "k"}
     async with serving(parts, tmp_path) as client:
         for path, method in routes:
             where = path.format(**values, number=1, release="r")
@@ -197,6 +198,57 @@ async def test_the_same_trigger_twice_starts_one_delivery(tmp_path: Path) -> Non
     [(workflow, push)] = parts.starter.started.items()
     assert workflow == "trigger/default/hello-world/once"
     assert (push.cause, push.actor.name, push.components) == ("trigger", "Ada", (KEY,))
+
+
+@pytest.mark.parametrize(
+    ("body", "ref", "after"),
+    [
+        ({}, "refs/heads/main", ""),
+        ({"branch": "release/1"}, "refs/heads/release/1", ""),
+        ({"tag": "v1.2.3"}, "refs/tags/v1.2.3", ""),
+        ({"commit": COMMIT}, "refs/heads/main", COMMIT),
+        ({"branch": "next", "commit": COMMIT}, "refs/heads/next", COMMIT),
+    ],
+)
+async def test_a_trigger_names_what_is_built(tmp_path: Path, body: dict[str, str], ref: str, after: str) -> None:
+    parts = Parts()
+    async with serving(parts, tmp_path) as client:
+        response = await client.post(f"{BASE}/trigger", headers=authorized(), json=body)
+    assert response.status_code == 202, response.text
+    [push] = parts.starter.started.values()
+    assert (push.cause, push.ref, push.after, push.components) == ("trigger", ref, after, (KEY,))
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "reason"),
+    [
+        ({"branch": "a", "tag": "b"}, 400, "BadRef"),
+        ({"branch": "../x"}, 400, "BadRef"),
+        ({"tag": "-x"}, 400, "BadRef"),
+        ({"commit": "abc"}, 422, "Invalid"),
+    ],
+)
+async def test_a_trigger_of_what_cannot_be_starts_nothing(
+    tmp_path: Path, body: dict[str, str], status: int, reason: str
+) -> None:
+    parts = Parts()
+    async with serving(parts, tmp_path) as client:
+        assert_problem(await client.post(f"{BASE}/trigger", headers=authorized(), json=body), status, reason)
+    assert not parts.starter.started
+
+
+async def test_a_key_that_has_asked_for_something_else_is_refused(tmp_path: Path) -> None:
+    parts = Parts()
+    headers = {**authorized(), "Idempotency-Key": "once"}
+    async with serving(parts, tmp_path) as client:
+        assert (await client.post(f"{BASE}/trigger", headers=headers, json={"tag": "v1"})).status_code == 202
+        [(workflow, push)] = parts.starter.started.items()
+        parts.runs.put(Run(workflow, "RUNNING", started_at=1), state=DeliveryState(push=push))
+        again = await client.post(f"{BASE}/trigger", headers=headers, json={"tag": "v1"})
+        other = await client.post(f"{BASE}/trigger", headers=headers, json={"tag": "v2"})
+    assert (again.status_code, again.json()["duplicate"]) == (202, True)
+    assert_problem(other, 409, "IdempotencyKeyReused")
+    assert len(parts.starter.started) == 1
 
 
 async def test_a_kept_log_is_read_piece_by_piece(tmp_path: Path) -> None:

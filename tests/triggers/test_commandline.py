@@ -14,14 +14,17 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from model.actor import Actor
+from model.delivery import DeliveredBuild, DeliveryState
 from model.lane import Answer, LaneState, Revision
 from model.promotion import StepState
+from model.push import Push
 from tests.triggers.fakes import COMMIT, FakeApiServer, FakeLogs, FakeReleases, component_object, release
 from tests.triggers.serving import TOKEN, VIEWING, Parts
 from tests.triggers.serving import build as application
 from tests.triggers.test_api import AT_GATE, KEY, put_build, put_lane, put_promotion
 from triggers.commandline import app
 from triggers.commandline.client import Api
+from triggers.runs import Run
 
 NAME = "hello-world"
 
@@ -107,6 +110,54 @@ def test_waiting_ends_with_a_code_that_scripts_can_use(shell: Shell, phase: str,
         assert (result.exit_code, text in result.stdout) == (code, True), result.output
     promoted = shell.run("promote", NAME, "--release", release(1).name, "--wait")
     assert (promoted.exit_code, text in promoted.stdout) == (code, True), promoted.output
+
+
+@pytest.mark.parametrize(
+    ("phase", "code", "text"),
+    [("healthy", 0, "done"), ("rolled-back", 1, "rolled-back"), ("at-gate", 3, "towpath approve")],
+)
+def test_a_trigger_tells_how_far_it_comes_and_ends_with_a_code(
+    shell: Shell, phase: str, code: int, text: str
+) -> None:
+    put_build(shell.parts, release=release(1).name)
+    step = (
+        AT_GATE if phase == "at-gate" else StepState.model_validate({"environment": "production", "phase": phase})
+    )
+    put_promotion(shell.parts, release(1), step)
+    put_delivery(shell.parts, "nightly-7", outcome="Building", builds=[f"build/{KEY}/{COMMIT}/1"])
+    result = shell.run("trigger", NAME, "--wait", "--key", "nightly-7")
+    assert (result.exit_code, text in result.stdout) == (code, True), result.output
+    lines = [line.split()[1] for line in result.stdout.splitlines()[:4]]
+    assert lines == ["accepted", "source", "build", "production"]
+    [push] = shell.parts.starter.started.values()
+    assert push.delivery == "nightly-7"
+    quiet = shell.run("trigger", NAME, "--wait", "--key", "nightly-7", "-o", "json")
+    assert json.loads(quiet.stdout)["progress"]["state"] in ("done", "failed", "waiting")
+
+
+def test_a_trigger_whose_source_cannot_be_read_fails_and_says_why(shell: Shell) -> None:
+    put_delivery(shell.parts, "k", status="COMPLETED", outcome="RefNotFound", message="no refs/tags/v9")
+    result = shell.run("trigger", NAME, "--tag", "v9", "--watch", "--key", "k")
+    assert result.exit_code == 1
+    assert "RefNotFound" in result.stderr
+    assert "no refs/tags/v9" in result.stderr
+
+
+def test_an_attempt_before_the_triggered_one_does_not_count(shell: Shell) -> None:
+    put_build(shell.parts, phase="failed", number=1)
+    put_delivery(shell.parts, "k", outcome="Building", builds=[f"build/{KEY}/{COMMIT}/2"])
+    result = shell.run("trigger", NAME, "--wait", "--timeout", "0", "--key", "k")
+    assert result.exit_code == 1
+    assert "not listed yet" in result.stderr
+
+
+def put_delivery(
+    parts: Parts, request: str, status: str = "RUNNING", builds: list[str] | None = None, **state: Any
+) -> None:
+    push = Push(cause="trigger", repository="git.example/x", url="https://git.example/x", ref="refs/heads/main")
+    delivered = [DeliveredBuild(component=KEY, workflow=workflow) for workflow in builds or []]
+    found = DeliveryState(push=push, commit=COMMIT if builds else "", builds=delivered, **state)
+    parts.runs.put(Run(f"trigger/{KEY}/{request}", status, started_at=1), state=found)
 
 
 def test_waiting_has_an_end(shell: Shell) -> None:

@@ -14,6 +14,7 @@ from model.release import Release
 from model.resources.freeze import Freeze
 from triggers.builds import Builds
 from triggers.declared import Declared, DeclaredComponent
+from triggers.deliveries import Deliveries
 from triggers.gates import Gates
 from triggers.lanes import Lanes
 from triggers.previews import Previews
@@ -97,6 +98,7 @@ class Services:
     declared: Declared
     starter: Starter
     builds: Builds
+    deliveries: Deliveries
     promotions: Promotions
     lanes: Lanes
     sets: Sets
@@ -168,5 +170,6 @@ Steerer = Annotated[Actor, Depends(steerer)]
 Named = Annotated[DeclaredComponent, Depends(declared)]
 RequestId = Annotated[str, Depends(request_id)]
 Environment = Annotated[str, Path(pattern=DNS_NAME, max_length=63)]
+RequestName = Annotated[str, Path(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
 Commit = Annotated[str, Path(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
 Number = Annotated[int, Path(ge=1, le=1_000_000)]

@@ -4,16 +4,20 @@ import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, Field
 
 from model import ids
-from model.failure import Conflict, NotFound
+from model.failure import Conflict, Failure, NotFound, UserFailure
 from model.key import ComponentKey
 from model.mark import bad_message
+from model.push import Push
 from model.release import Release
-from triggers.api.access import Key, Named, RequestId, Steerer, Use, reader
+from model.repository import check_ref
+from triggers.api.access import Key, Named, RequestId, RequestName, Steerer, Use, reader
 from triggers.components import component_view
+from triggers.problem import Problem
 from triggers.progress import paused, progress, progress_of_commit
-from triggers.views import Accepted, BuildView, ComponentDetail, ComponentView, ReleaseView
+from triggers.views import Accepted, BuildView, ComponentDetail, ComponentView, DeliveryView, ReleaseView
 from triggers.watch import applied_push
 
 LOOKED_AT = 10
@@ -58,23 +62,67 @@ async def get_component(
     )
 
 
+class Wanted(BaseModel):
+    """What is to be built: the head of a branch (the component's own unless said), a tag, or a commit that the
+    branch or tag holds."""
+
+    branch: Annotated[str, Field(max_length=244)] = ""
+    tag: Annotated[str, Field(max_length=244)] = ""
+    commit: Annotated[str, Field(pattern=r"^([0-9a-f]{40}([0-9a-f]{24})?)?$")] = ""
+
+    def ref(self, otherwise: str) -> str:
+        """The full name of the ref. Raises Problem 400."""
+        if self.branch and self.tag:
+            raise Problem(400, "BadRef", "Name a branch or a tag, not both.")
+        if not (self.branch or self.tag):
+            return otherwise
+        try:
+            return check_ref(f"refs/tags/{self.tag}" if self.tag else f"refs/heads/{self.branch}")
+        except UserFailure as failure:
+            raise Problem(400, failure.reason, failure.message) from None
+
+
 @router.post("/components/{namespace}/{name}/trigger", status_code=202)
-async def trigger(use: Use, named: Named, actor: Steerer, request: RequestId) -> Accepted:
-    """Build the present head of the component's branch, whether it was built before or not."""
+async def trigger(
+    use: Use, named: Named, actor: Steerer, request: RequestId, wanted: Wanted | None = None
+) -> Accepted:
+    """Build a component, whether that commit was built before or not, and whatever its message says.
+
+    The same Idempotency-Key is the same trigger, for as long as Temporal keeps its run: it starts nothing a second
+    time, and is refused with 409 where it asks for something else.
+    """
     if named.component is None or named.component.source is None:
         why = named.problem or f"{named.key} names no repository."
         raise Conflict("NothingToBuild", why)
-    push = applied_push(named, use.sequence.next()).model_copy(
-        update={"cause": "trigger", "provider": "towpath", "delivery": request, "actor": actor}
+    asked = wanted or Wanted()
+    head = applied_push(named, use.sequence.next())
+    push = head.model_copy(
+        update={
+            "cause": "trigger",
+            "provider": "towpath",
+            "delivery": request,
+            "actor": actor,
+            "ref": asked.ref(head.ref),
+            "after": asked.commit,
+        }
     )
     started = await use.starter.start(push, ids.triggered(named.key, request))
+    if started.duplicate:
+        await _require_same(use, named.key, request, push)
+    what = asked.commit[:12] or asked.tag or asked.branch or named.component.source.branch
     return Accepted(
         reason="Triggered",
-        message=f"{named.component.source.branch} of {push.repository} is looked at.",
+        message=f"{what} of {push.repository} is looked at.",
         workflow=started.workflow,
         url=use.link(started.workflow),
         duplicate=started.duplicate,
     )
+
+
+@router.get("/components/{namespace}/{name}/triggers/{request}")
+async def get_trigger(use: Use, component: Key, request: RequestName) -> DeliveryView:
+    """What a trigger has come to; `request` is its Idempotency-Key."""
+    return await use.deliveries.triggered(component, request)
 
 
 @router.get("/components/{namespace}/{name}/releases")
@@ -118,6 +166,22 @@ async def require_unmarked(use: Use, release: Release) -> None:
     mark = await use.marks.of(release)
     if mark is not None and mark.bad:
         raise Conflict("ReleaseMarkedBad", bad_message(release.name, mark.reason, mark.by))
+
+
+async def _require_same(use: Use, component: ComponentKey, request: str, push: Push) -> None:
+    """See to it that a key which is known has asked for the same.
+
+    Raises:
+        Conflict: `IdempotencyKeyReused`.
+    """
+    try:
+        before = await use.deliveries.triggered(component, request)
+    except Failure:
+        # Nobody can say what it was while no worker answers; that it is known is said all the same.
+        return
+    if (before.ref, before.asked) != (push.ref, push.after):
+        what = f"{before.ref} {before.asked}".strip()
+        raise Conflict("IdempotencyKeyReused", f"This Idempotency-Key has triggered {what}; take another one.")
 
 
 def _unbuildable(view: ComponentView, builds: list[BuildView]) -> str:

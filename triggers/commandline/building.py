@@ -3,6 +3,7 @@
 import codecs
 import re
 import sys
+import uuid
 from typing import Annotated
 
 import typer
@@ -10,7 +11,10 @@ import typer
 from model.key import ComponentKey
 from triggers.commandline.application import Trouble
 from triggers.commandline.client import Api, api_of
+from triggers.commandline.following import Timeline, follow
+from triggers.commandline.looking import EXITS
 from triggers.commandline.output import Format, Name, Output, age, columns, keep_showing, printable, render, show
+from triggers.commandline.picture import detail
 from triggers.views import Accepted, BuildView
 
 BuildName = Annotated[
@@ -30,13 +34,37 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def trigger(context: typer.Context, name: Name, output: Output = Format.TABLE) -> None:
-    """Build the present head of a component's branch.
+def trigger(
+    context: typer.Context,
+    name: Name,
+    branch: Annotated[
+        str, typer.Option("--branch", help="The head of this branch; the component's without.")
+    ] = "",
+    tag: Annotated[str, typer.Option("--tag", help="What this tag stands for.")] = "",
+    commit: Annotated[
+        str, typer.Option("--commit", help="A commit (whole id) that the branch or tag holds.")
+    ] = "",
+    wait: Annotated[
+        bool, typer.Option("--wait", "-w", "--watch", help="Until done (0), failed (1) or at a gate (3).")
+    ] = False,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.")] = 1800,
+    key: Annotated[str, typer.Option("--key", help="The same key again starts nothing a second time.")] = "",
+    output: Output = Format.TABLE,
+) -> None:
+    """Build a component, also what was built before; with --wait tell how far it comes, as it happens.
 
-    Examples: towpath trigger hello-world
+    Examples: towpath trigger hello-world; towpath trigger hello-world --commit "$(git rev-parse HEAD)" --wait
     """
-    accepted = api_of(context).steer(name, "trigger")
-    tell(accepted, output)
+    api, request = api_of(context), key or uuid.uuid4().hex
+    accepted = api.steer(name, "trigger", {"branch": branch, "tag": tag, "commit": commit}, request)
+    if not wait:
+        tell(accepted, output)
+        return
+    timeline = Timeline(api.clock, quiet=output in (Format.JSON, Format.YAML))
+    timeline.say("accepted", accepted.url or accepted.workflow)
+    found = follow(api, name, request, timeout, timeline)
+    show(render(found, output, lambda wide: detail(found, wide)))
+    raise typer.Exit(EXITS[found.progress.state])
 
 
 def builds(

@@ -21,6 +21,7 @@ from triggers.views import (
     BuildView,
     ComponentDetail,
     ComponentView,
+    DeliveryView,
     DryRun,
     Explanation,
     FreezeView,
@@ -176,6 +177,10 @@ class Api:
         headers = {"Idempotency-Key": request or uuid.uuid4().hex}
         response = self._send("POST", f"{_path(key)}/{what}", headers=headers, json=body)
         return Accepted.model_validate(response.json())
+
+    def triggered(self, key: ComponentKey, request: str) -> DeliveryView:
+        """What a trigger has come to."""
+        return DeliveryView.model_validate(self._get(f"{_path(key)}/triggers/{request}"))
 
     def sets(self, project: tuple[str, str]) -> list[SetView]:
         """A project's release sets, newest first; `project` is namespace and name."""
