@@ -31,18 +31,21 @@ OLDER = "2" * 40
 
 
 class FakeApiServer:
-    """Watches that are fed by the test. `hold` keeps the first list back."""
+    """Watches that are fed by the test. `listable` keeps the first lists back, `held` that of one kind for ever."""
 
     def __init__(self, *objects: dict[str, Any]) -> None:
         self.objects = list(objects)
         self.listable = asyncio.Event()
         self.listable.set()
+        self.held = ""
         self._queues: list[tuple[str, str, asyncio.Queue[Change]]] = []
 
     async def watch(
         self, api_version: str, kind: str, namespace: str = "", labels: str = "", fields: str = ""
     ) -> AsyncIterator[Change]:
         await self.listable.wait()
+        if kind == self.held:
+            await asyncio.Event().wait()
         queue: asyncio.Queue[Change] = asyncio.Queue()
         self._queues.append((api_version, kind, queue))
         for obj in self.objects:

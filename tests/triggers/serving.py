@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import httpx
 from fastapi import FastAPI
 
 from activities.freezes import Freezes
+from model.component import Component
 from tests.triggers.fakes import (
     COMMIT,
     OLDER,
@@ -59,6 +60,7 @@ class Parts:
     kept_freezes: FakeObjects = field(default_factory=FakeObjects)
     logs: FakeLogs = field(default_factory=FakeLogs)
     settings: ServerSettings = SETTINGS
+    convert: Callable[[dict[str, Any]], Component] = convert
 
 
 def tokens_file(folder: Path) -> Path:
@@ -78,7 +80,7 @@ def build(parts: Parts, folder: Path, starter: Starter | None = None) -> FastAPI
         parts.settings,
         starter=starter or parts.starter,
         runs=parts.runs,
-        declared=Declared(parts.apiserver, parts.secrets, convert),
+        declared=Declared(parts.apiserver, parts.secrets, parts.convert),
         releases=parts.releases,
         marks=parts.marks,
         rules=parts.rules,
