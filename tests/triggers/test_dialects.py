@@ -349,7 +349,7 @@ def test_every_recorded_delivery_of_github_is_understood_or_refused() -> None:
     found: dict[str, set[str]] = {}
     for event, examples in json.loads(EXAMPLES.read_text()).items():
         for content in examples:
-            (told,) = understood(github.Delivery("github", github.delivery(event, {}).headers, content))
+            (told,) = understood(Delivery("github", github.delivery(event, {}).headers, content))
             found.setdefault(event, set()).add(type(told).__name__)
     assert found["push"] == {"Push", "RefDeleted"}
     assert found["pull_request"] == {"ChangeRequest", "Ignored"}

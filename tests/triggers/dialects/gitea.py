@@ -19,7 +19,7 @@ FAMILY = ("Forgejo", "Gitea", "Gogs", "GitHub")
 
 
 def delivery(event: str, content: dict[str, Any], member: str = "Gitea") -> Delivery:
-    headers = {}
+    headers: dict[str, str] = {}
     for name in FAMILY[FAMILY.index(member) :]:
         headers |= {f"X-{name}-Event": event, f"X-{name}-Delivery": "f6266f16-1bf3-46a5-9ea4-602e06ead473"}
     return Delivery(

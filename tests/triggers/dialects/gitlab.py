@@ -35,7 +35,7 @@ def push(
     ref: str = "refs/heads/main", before: str = OLDER, after: str = NEWER, signs: str = "token", header: str = ""
 ) -> Delivery:
     tag = ref.startswith("refs/tags/")
-    content = {
+    content: dict[str, Any] = {
         "object_kind": "tag_push" if tag else "push",
         "event_name": "tag_push" if tag else "push",
         "before": before,
