@@ -2,25 +2,34 @@
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from temporalio import activity
 
 from activities.git import Git
+from activities.lookback import considered
 from activities.mirror import Mirror
+from model.change_ref import check_fetched
 from model.commit import Commit
 from model.failure import NotFound
+from model.filters import touched
 from model.push import ZERO_ID
-from model.repository import check_address, check_commit, check_ref
+from model.repository import check_address, check_commit, check_ref, tag_of
+from model.skip import skip_mark
 from model.source import Changes, ChangesRequest
 
 SUBJECT_LIMIT = 200
+APART = "#apart"
 NAME_LIMIT = 200
 REFS_AT_ONCE = 200
 LOOKED_LIMIT = 10_000
 PATHS_LIMIT = 5000
 """More paths than this count as unknown, so that histories stay small: then everything is touched."""
+MATCHED_LIMIT = 20_000
+"""As many are matched where it is told whom they concern, of which PATHS_SHOWN are told."""
+PATHS_SHOWN = 100
 
 
 FETCHES_BETWEEN_TIDYING = 20
@@ -65,27 +74,38 @@ class Source:
             UserFailure: `BadRepositoryAddress`, `BadRef`, `BadCommit`, `GitAuthFailed`.
             InfrastructureFailure: `GitUnreachable`, `GitTimeout`, `MirrorBroken`.
         """
-        url, ref = check_address(request.url), check_ref(request.ref)
+        url, ref = check_address(request.url), check_fetched(request.ref)
         after = check_commit(request.after) if request.after else ""
         before = "" if request.before in ("", ZERO_ID) or not request.before.strip("0") else request.before
         if before:
             check_commit(before)
+        handled = request.handled
         mirror = await self._mirror(request, url)
-        head = await self._head(mirror, ref, after)
-        commit = after or head
-        if commit != head and not await mirror.has(commit):
+        head = await self._head(mirror, ref, after, handled is not None and handled.commit != after)
+        if after and tag_of(ref):
+            # Senders tell an annotated tag's own id; what is built is the commit that it stands for.
+            after = await mirror.peel(after)
+        commit = head if request.leading else (after or head)
+        # What nobody has seen may be on its way from one of the server's machines to another, unless the ref has
+        # gone elsewhere meanwhile.
+        moved = request.leading and handled is not None and handled.commit != head
+        if after and after != head and not moved and not await mirror.has(after):
             raise NotFound(
                 "CommitNotFound",
-                f"{ref} of {url} does not hold {commit} (any more); it may have been replaced by force.",
+                f"{ref} of {url} does not hold {after} (any more); it may have been replaced by force.",
             )
-        described, superseded, paths = await asyncio.gather(
+        if before and request.beside and not await mirror.has(before):
+            with suppress(NotFound):
+                await self._head(mirror, check_ref(request.beside), "")
+        described, superseded, look = await asyncio.gather(
             mirror.describe(commit),
             self._is_superseded(mirror, commit, head),
-            self._paths(mirror, before, commit),
+            considered(mirror, before, bool(request.before) and not before, commit, handled, MATCHED_LIMIT),
         )
         written: dict[str, str] = {}
-        if described.claimed and before and paths:
-            written = await mirror.written(before, commit, paths)
+        if described.claimed and before:
+            own = look.paths if handled is None else await mirror.changed(before, commit, MATCHED_LIMIT)
+            written = await mirror.written(before, commit, own) if own else {}
         return Changes(
             commit=Commit(
                 id=commit,
@@ -94,13 +114,19 @@ class Source:
                 subject=described.subject[:SUBJECT_LIMIT],
             ),
             head=head,
-            superseded=superseded,
-            paths=paths,
+            skip=skip_mark(described.message),
+            superseded=superseded or (request.leading and after not in ("", head)),
+            paths=_told(look.paths, request),
+            touched=await _touched(look.paths, request),
             written=written,
+            base=look.base,
+            known=look.known,
+            anew=look.anew,
         )
 
-    async def _head(self, mirror: Mirror, ref: str, after: str) -> str:
-        """What leads the ref on the server, as it is after this call began."""
+    async def _head(self, mirror: Mirror, ref: str, after: str, fresh: bool = False) -> str:
+        """What leads the ref on the server, as it is after this call began. `fresh`: in any case; else a commit
+        that led it when it was looked at last is believed."""
         began = asyncio.get_running_loop().time()
         waiting = self._waiting.setdefault(mirror.folder, Counter())
         waiting[ref] += 1
@@ -109,9 +135,9 @@ class Source:
                 head = await mirror.head(ref)
                 # Only a commit that leads its ref needs no look at the server: an older one may lead it again
                 # (a forced push back), or be gone.
-                if after and head == after:
-                    return head
                 looked, offered = self._looked.get((mirror.folder, ref), (0.0, False))
+                if after and head == after and (not fresh or looked >= began):
+                    return head
                 if looked < began:
                     offered = await self._fetch(mirror, ref, [other for other in waiting if other != ref])
                 if not offered:
@@ -148,15 +174,29 @@ class Source:
             await mirror.tidy()
 
     async def _mirror(self, request: ChangesRequest, url: str) -> Mirror:
+        apart = APART if request.apart else ""
         if not request.secret:
-            return Mirror(self._program, self._cache, url, "", None)
+            return Mirror(self._program, self._cache, url, apart, None, contents=False)
         basic = await self._credentials.basic(request.namespace, request.secret)
-        return Mirror(self._program, self._cache, url, f"{request.namespace}/{request.secret}", basic)
+        owner = f"{request.namespace}/{request.secret}{apart}"
+        return Mirror(self._program, self._cache, url, owner, basic, contents=False)
 
     @staticmethod
     async def _is_superseded(mirror: Mirror, commit: str, head: str) -> bool:
         return commit != head and await mirror.is_ancestor(commit, head)
 
-    @staticmethod
-    async def _paths(mirror: Mirror, before: str, commit: str) -> tuple[str, ...] | None:
-        return await mirror.changed(before, commit, PATHS_LIMIT) if before else None
+
+async def _touched(paths: tuple[str, ...] | None, request: ChangesRequest) -> tuple[str, ...] | None:
+    """Whom the paths concern; None when that was not asked, or everybody is concerned."""
+    if paths is None or not request.concerns:
+        return None
+    # A thread, since many paths and patterns take longer than others should wait for.
+    hits = await asyncio.to_thread(touched, paths, request.concerns.values())
+    return tuple(name for name, hit in zip(request.concerns, hits, strict=True) if hit)
+
+
+def _told(paths: tuple[str, ...] | None, request: ChangesRequest) -> tuple[str, ...] | None:
+    """As many of the paths as go into a history: all that count, or a few for people."""
+    if paths is not None and request.concerns:
+        return paths[:PATHS_SHOWN]
+    return None if paths is None or len(paths) > PATHS_LIMIT else paths

@@ -153,6 +153,16 @@ def statuses(repository: str, commit: str) -> str:
     return f"statuses/{quote(repository, safe='')}/{commit}"
 
 
+def registration(namespace: str, name: str) -> str:
+    """Id of what is done about a Repository's webhook at its provider: one thing at a time."""
+    return f"registration/{namespace}/{name}"
+
+
+def rotation(namespace: str, name: str, request: str) -> str:
+    """Id of the replacement of a Repository's webhook secret that a call asked for."""
+    return f"rotation/{namespace}/{name}/{request}"
+
+
 def queue(plane: str) -> str:
     """Id of the entity that lets builds onto a build plane."""
     return f"queue/{plane}"
