@@ -77,7 +77,10 @@ def manifest(request: BuildRequest, plane: BuildPlane) -> dict[str, Any]:
     plan = builder_plan(request, plane)
     name = names.argo_workflow(component.key, request.commit.id, request.number, request.attempt, request.preview)
     common = labels.for_component(component.key, component.project) | {labels.COMMIT: request.commit.id[:63]}
-    private = component.source is not None and bool(component.source.secret)
+    if request.untrusted:
+        common |= {labels.TRUST: names.UNTRUSTED}
+    # What nobody answers for gets no credentials, not even those that fetch it.
+    private = component.source is not None and bool(component.source.secret) and not request.untrusted
     workflow = Workflow(
         name=name,
         namespace=plane.namespace,
@@ -119,16 +122,16 @@ def builder_plan(request: BuildRequest, plane: BuildPlane) -> dict[str, Any]:
             "UnknownRuntime",
             f"Runtime {build.runtime!r} is not known to this build plane (it has: {known}); use a Dockerfile.",
         )
-    repository = names.image_repository(plane.registry, component.key, component.project)
+    branch = f"refs/heads/{request.branch}" if not request.branch.startswith("refs/") else request.branch
     return {
         "url": component.source.url,
         "commit": request.commit.id,
-        "ref": f"refs/heads/{request.branch}" if not request.branch.startswith("refs/") else request.branch,
+        "ref": request.ref or branch,
         "app_path": component.source.app_path,
         "kind": build.kind,
         "runtime": build.runtime,
         "base": plane.runtimes.get(build.runtime, ""),
-        "image": f"{repository}:{request.commit.id[:12]}",
+        "image": f"{image_repository(request, plane)}:{request.commit.id[:12]}",
         "file": build.file,
         "context": build.context,
         "arguments": build.arguments,
@@ -136,6 +139,12 @@ def builder_plan(request: BuildRequest, plane: BuildPlane) -> dict[str, Any]:
         "hub": plane.hub,
         "insecure": [plane.registry] if plane.insecure else [],
     }
+
+
+def image_repository(request: BuildRequest, plane: BuildPlane) -> str:
+    """Where the image of a build goes."""
+    component = request.component
+    return names.image_repository(plane.registry, component.key, component.project, request.untrusted)
 
 
 def spec_hash(request: BuildRequest, plan: dict[str, Any]) -> str:

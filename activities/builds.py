@@ -19,6 +19,7 @@ from model import labels, names
 from model.build import BuildRequest, BuildResult, Rivals, SubmittedBuild
 from model.failure import Conflict, Failure, InfrastructureFailure, NotFound, UserFailure
 from model.image import Image, is_digest
+from model.masking import excerpt
 
 WORKLOAD_LIMIT = 64 * 1024
 _LOG_POLL_SECONDS = 0.3
@@ -62,7 +63,7 @@ class Builds:
             name=name,
             uid=made["metadata"]["uid"],
             component=component.key,
-            image_repository=names.image_repository(self._plane.registry, component.key, component.project),
+            image_repository=argo.image_repository(request, self._plane),
         )
 
     @activity.defn(name="builds.older")
@@ -110,7 +111,8 @@ class Builds:
                 with suppress(asyncio.CancelledError):
                     await keeping
         message = f"{result.message} ({note})".strip() if note else result.message
-        return result.model_copy(update={"log": kept.reference, "message": message})
+        said = excerpt(kept.tail) if result.phase == "failed" else ""
+        return result.model_copy(update={"log": kept.reference, "message": message, "excerpt": said})
 
     @activity.defn(name="builds.stop")
     async def stop(self, build: SubmittedBuild) -> None:

@@ -19,10 +19,11 @@ from model.value import Value
 
 
 class PlanRequest(Value):
-    """Ask how a component's preview of a change is made."""
+    """Ask how a component's preview of a change is made; `untrusted`: of code that nobody here answers for."""
 
     component: ComponentKey
     change: str
+    untrusted: bool = False
 
 
 class PreviewPlans:
@@ -72,7 +73,9 @@ class PreviewPlans:
             return None
         pipeline, rules = await asyncio.gather(self._resources.pipeline(component), self._rules(component))
         return PreviewPlan(
-            component=component, step=preview_rules.step(pipeline.steps[0], request.change), rules=rules
+            component=component,
+            step=preview_rules.step(pipeline.steps[0], request.change, request.untrusted),
+            rules=rules,
         )
 
     async def _against(self, component: Component, change: ChangeRequest) -> Unwanted | None:

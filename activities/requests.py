@@ -1,21 +1,14 @@
 """Change requests at their provider: what is said on them about previews."""
 
-import structlog
 from temporalio import activity
 
 from activities.apiserver import ApiServer
-from activities.declarations import TOWPATH
 from activities.heartbeat import beating
 from activities.hosting import Hosting
 from activities.hosts import Hosts
-from model.failure import UserFailure
+from activities.repositories import Repositories
 from model.hosting import HostedComment, HostedStatus
-from model.repository import normalise
 from model.request_report import Report, Reported, body, context, description, marker
-from model.resources.declared import read
-from model.resources.repository import Repository
-
-log = structlog.get_logger(__name__)
 
 
 class Requests:
@@ -27,7 +20,7 @@ class Requests:
     """
 
     def __init__(self, server: ApiServer, hosts: Hosts) -> None:
-        self._server = server
+        self._repositories = Repositories(server)
         self._hosts = hosts
 
     @activity.defn(name="requests.report")
@@ -40,7 +33,7 @@ class Requests:
             NotFound: `TokenMissing`, there is no such Secret or key.
             UserFailure, InfrastructureFailure: what the provider raises.
         """
-        repository = await self._repository(report)
+        repository = await self._repositories.of(report.namespace, report.repository)
         if repository is None or repository.spec.api is None:
             return Reported(comment=report.comment, skipped="No Repository with an api names this address.")
         if self._hosts.place(repository) is None:
@@ -48,20 +41,6 @@ class Requests:
             return Reported(comment=report.comment, skipped=said)
         async with beating(), self._hosts.open(repository) as provider:
             return Reported(comment=await told(provider, report))
-
-    async def _repository(self, report: Report) -> Repository | None:
-        """The first by name that has an `api`, or any."""
-        found: list[Repository] = []
-        for obj in await self._server.list(TOWPATH, "Repository", report.namespace):
-            try:
-                repository = read(Repository, obj)
-                if normalise(repository.spec.url) == report.repository:
-                    found.append(repository)
-            except UserFailure as failure:
-                # Whoever reads components complains about it on the object itself.
-                log.warning("repository unusable", name=obj["metadata"]["name"], reason=failure.reason)
-        found.sort(key=lambda each: (each.spec.api is None, each.metadata.name))
-        return found[0] if found else None
 
 
 async def told(provider: Hosting, report: Report) -> int:

@@ -18,7 +18,9 @@ class BuildRequest(Value):
     `sequence` orders pushes (see `model.push.Push`), `attempt` counts tries after
     failures of the infrastructure. `preview` is the change that it is built for: then the release is
     neither kept nor promoted, and the component's status does not speak of it. `cause` is that of the push, and
-    `priority` how urgent it is where whoever started it has said so."""
+    `priority` how urgent it is where whoever started it has said so. With `untrusted` nobody here answers for the
+    code: it is built without secrets, and its image goes where nothing is promoted from. `ref` is where the commit
+    is fetched when that is not the branch."""
 
     component: Component
     commit: Commit
@@ -29,6 +31,8 @@ class BuildRequest(Value):
     preview: str = ""
     cause: str = ""
     priority: str = ""
+    untrusted: bool = False
+    ref: str = ""
 
     @property
     def workflow(self) -> str:
@@ -66,7 +70,8 @@ class BuildResult(Value):
 
     `failure` tells whose fault it was: `user` (the build said no), `infrastructure` (evicted, out of
     memory, node gone: worth another try), or empty. `workload` is the `workload.yaml` found in the source
-    (text, at most 64 KiB), `log` the reference at which the kept log can be read.
+    (text, at most 64 KiB), `log` the reference at which the kept log can be read, `excerpt` the last lines of it
+    where it failed, secrets masked.
     """
 
     phase: BuildPhase
@@ -76,6 +81,7 @@ class BuildResult(Value):
     image: Image | None = None
     workload: str = ""
     log: str = ""
+    excerpt: str = ""
     started_at: float = 0
     finished_at: float = 0
 

@@ -6,7 +6,7 @@ from model.value import State
 
 class ChangeState(State):
     """What a query of a ChangeDelivery answers, and its result. `outcome` is a stable reason: `Told`,
-    `NobodyPreviews`, `NothingTouched`, `ForkNotTrusted`, or the reason for which the source could not be read.
+    `NobodyPreviews`, `NothingTouched`, `AwaitingOkToTest`, or the reason for which the source could not be read.
     `previews` and `ended` are workflow ids of those that were told to show it, and to end.
     """
 

@@ -57,9 +57,14 @@ def job(component: str, name: str, request: str) -> str:
     return f"j-{stem[:46]}-{short_hash(component, name, request)}"
 
 
-def image_repository(registry: str, component: ComponentKey, project: str) -> str:
-    """`<registry>/<namespace>/<project>/<component>`."""
-    return f"{registry}/{component.namespace}/{project}/{component.name}"
+UNTRUSTED = "untrusted"
+"""Where images lie, in a registry, that were made of code for which nobody answers: none of them is promoted."""
+
+
+def image_repository(registry: str, component: ComponentKey, project: str, untrusted: bool = False) -> str:
+    """`<registry>/<namespace>/<project>/<component>`; what is untrusted lies below `<registry>/untrusted`."""
+    place = f"{registry}/{UNTRUSTED}" if untrusted else registry
+    return f"{place}/{component.namespace}/{project}/{component.name}"
 
 
 def build_log_tag(argo_name: str) -> str:

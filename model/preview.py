@@ -19,7 +19,7 @@ LIMIT_MOST = 100
 REST_SECONDS = 3600.0
 """How long an ended preview remembers that it has ended, for events that come late."""
 
-PreviewPhase = Literal["waiting", "building", "deploying", "ready", "failed", "closing", "closed"]
+PreviewPhase = Literal["awaiting", "waiting", "building", "deploying", "ready", "failed", "closing", "closed"]
 EndedBy = Literal["request", "person", "time", "component"]
 
 
@@ -63,6 +63,10 @@ class PreviewEvent(Value):
 
     `at` orders the events of one request (milliseconds), `sequence` is when it was accepted here. `commit` is
     what is to be shown; None for `close`. `again`: also when this very commit was tried before.
+
+    What is not `trusted` waits until somebody has allowed exactly this commit; `why` says to people what it is not
+    trusted for. `url` and `ref` are where the commit is fetched, when that is not the branch in the component's own
+    repository; `author` is who opened the request (a login of `provider`).
     """
 
     id: str
@@ -79,19 +83,29 @@ class PreviewEvent(Value):
     actor: Actor = AUTOMATION
     reason: str = ""
     again: bool = False
+    trusted: bool = True
+    why: str = ""
+    url: str = ""
+    ref: str = ""
+    author: str = ""
+    provider: str = ""
 
 
 class PreviewOrder(Value):
     """A person's word to a preview, sent as an update; `id` makes it idempotent.
 
-    `close`: end it now. `extend`: let it last `seconds` from now. `proof` as in all that people say.
+    `close`: end it now. `extend`: let it last `seconds` from now. `allow`: exactly `commit`, which waits since its
+    author is not trusted, may be built. `retry`: build and show the present commit again (`only_failed`: only when
+    it failed). `stop`: what is being built or deployed. `proof` as in all that people say.
     """
 
     id: str
-    kind: Literal["close", "extend"]
+    kind: Literal["close", "extend", "allow", "retry", "stop"]
     actor: Actor
     reason: str = ""
     seconds: float = 0
+    commit: str = ""
+    only_failed: bool = False
     proof: str = ""
 
 
@@ -110,6 +124,11 @@ class PreviewState(State):
     `revision` count attempts, so that their workflows get names of their own. `comment` is the provider's id
     of the comment on the request, `told` what its status says. `place` is where something may have been made:
     there it is to be removed.
+
+    `awaiting` is the newest event whose commit nobody has allowed yet, `asked` the commit about which people were
+    told so, `allowed` the commits that somebody has allowed (with `untrusted`, the wanted one is among them: it
+    gets nothing worth having). `url` and `ref` are as in `PreviewEvent`, of the wanted commit. `rebuild`: nothing
+    that was built before will do. `stopped`: who stopped the work under way.
     """
 
     component: ComponentKey
@@ -143,3 +162,13 @@ class PreviewState(State):
     comment: int = 0
     told: str = ""
     recent: list[str] = []
+    awaiting: PreviewEvent | None = None
+    asked: str = ""
+    allowed: list[str] = []
+    untrusted: bool = False
+    url: str = ""
+    ref: str = ""
+    author: str = ""
+    provider: str = ""
+    rebuild: bool = False
+    stopped: str = ""

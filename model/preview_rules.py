@@ -63,9 +63,9 @@ def environment(change: str) -> str:
     return f"preview-{change}"
 
 
-def step(first: EnvironmentStep, change: str) -> EnvironmentStep:
+def step(first: EnvironmentStep, change: str, untrusted: bool = False) -> EnvironmentStep:
     """Where a preview runs: on the plane of the pipeline's first environment, verified by its rules, behind no
-    gate. What it calls is that environment's, unless that is production.
+    gate. What it calls is that environment's, unless that is production, or its code is not trusted.
 
     Hooks stay away, since what they change (a database) is the environment's and not the preview's; so do metrics'
     queries, which know it by another name.
@@ -75,7 +75,7 @@ def step(first: EnvironmentStep, change: str) -> EnvironmentStep:
         environment=environment(change),
         plane=first.plane,
         preview=True,
-        neighbours="" if first.production else first.environment,
+        neighbours="" if first.production or untrusted else first.environment,
         policy=StepPolicy(
             stability_seconds=policy.stability_seconds,
             deadline_seconds=policy.deadline_seconds,
@@ -108,20 +108,43 @@ def take(state: PreviewState, event: PreviewEvent, now: float) -> bool:
     if state.ending is not None and not _opens_again(state, event):
         return False
     back = state.ending is not None
-    assert event.commit is not None  # noqa: S101  (only `close` comes without)
-    same = state.wanted is not None and state.wanted.id == event.commit.id and not back
+    commit = event.commit
+    assert commit is not None  # noqa: S101  (only `close` comes without)
+    same = state.wanted is not None and state.wanted.id == commit.id and not back
     # What a person asks for counts when it comes, and has no place in the order by the sender's clock.
     state.wanted_at = state.wanted_at if event.again else event.at
     state.wanted_sequence = event.sequence
     state.project, state.repository, state.branch = event.project, event.repository, event.branch
     state.title, state.actor = event.title, event.actor
+    state.author, state.provider = event.author or state.author, event.provider or state.provider
     state.ending, state.removed = None, False
-    if same and not event.again:
-        return False
-    state.wanted, state.shown = event.commit, ""
     state.opened_at = now if back or not state.opened_at else state.opened_at
+    if not event.trusted and commit.id not in state.allowed:
+        return _await(state, event, back, now)
+    state.awaiting = None
+    if same and not event.again and not (state.untrusted and event.trusted):
+        return False
+    _want(state, event, now)
+    return True
+
+
+def _await(state: PreviewState, event: PreviewEvent, back: bool, now: float) -> bool:
+    """Nothing of it runs until somebody allows it. What was allowed before, and runs, goes on."""
+    if back:
+        state.wanted, state.shown = None, ""
+    known = state.awaiting is not None and state.awaiting.commit == event.commit and not back
+    state.awaiting = event
+    if known:
+        return False
+    state.asked = ""
     state.expires_at = now + state.ttl_seconds
     return True
+
+
+def _want(state: PreviewState, event: PreviewEvent, now: float) -> None:
+    state.wanted, state.shown = event.commit, ""
+    state.untrusted, state.url, state.ref = not event.trusted, event.url, event.ref
+    state.expires_at = now + state.ttl_seconds
 
 
 def _opens_again(state: PreviewState, event: PreviewEvent) -> bool:
@@ -145,6 +168,35 @@ def refuse_order(state: PreviewState, order: PreviewOrder) -> Answer | None:
             reason="PreviewEnded",
             message=f"It has ended: {state.ending.reason} Open it again with `towpath preview open`.",
         )
+    against = {"allow": _against_allowing, "retry": _against_retrying, "stop": _against_stopping}.get(order.kind)
+    said = against(state, order) if against else None
+    return Answer(accepted=False, reason=said[0], message=said[1]) if said else None
+
+
+def _against_allowing(state: PreviewState, order: PreviewOrder) -> tuple[str, str] | None:
+    if order.commit in state.allowed:
+        return None
+    waiting = state.awaiting.commit if state.awaiting is not None else None
+    if waiting is None:
+        return "NothingAwaits", "No commit of this request waits to be allowed."
+    if waiting.id != order.commit:
+        return "OtherCommit", f"The request is at {waiting.id} by now; look at that one, and allow it."
+    return None
+
+
+def _against_retrying(state: PreviewState, order: PreviewOrder) -> tuple[str, str] | None:
+    if state.wanted is None:
+        return "NeedsOkToTest", "Its author is not trusted: it needs /ok-to-test with the commit's id."
+    if state.shown != state.wanted.id:
+        return "StillWorking", f"{state.wanted.id[:12]} is being worked on; wait, or stop it."
+    if order.only_failed and state.phase != "failed":
+        return "NothingFailed", f"{state.wanted.id[:12]} did not fail."
+    return None
+
+
+def _against_stopping(state: PreviewState, _order: PreviewOrder) -> tuple[str, str] | None:
+    if state.wanted is None or state.shown == state.wanted.id:
+        return "NothingRuns", "Nothing of it is being built or deployed."
     return None
 
 
@@ -156,9 +208,30 @@ def take_order(state: PreviewState, order: PreviewOrder, now: float) -> Answer:
     if order.kind == "extend":
         state.expires_at = now + order.seconds
         return Answer(accepted=True, reason="Extended", message=f"It lasts until {moment(state.expires_at)}.")
+    if order.kind == "allow":
+        return _allow(state, order, now)
+    if order.kind == "retry":
+        state.shown, state.rebuild = "", True
+        state.expires_at = now + state.ttl_seconds
+        return Answer(accepted=True, reason="Retrying", message="It is built and shown again.")
+    if order.kind == "stop":
+        state.stopped = order.actor.name
+        return Answer(accepted=True, reason="Stopping", message="What is under way is being stopped.")
     why = f": {order.reason}" if order.reason else ""
     state.ending = Ending(by="person", reason=f"{order.actor.name} closed it{why}.", since=now)
     return Answer(accepted=True, reason="Closing", message="It is being removed.")
+
+
+def _allow(state: PreviewState, order: PreviewOrder, now: float) -> Answer:
+    short = order.commit[:12]
+    event = state.awaiting
+    if event is None or event.commit is None or event.commit.id != order.commit:
+        return Answer(accepted=True, reason="AlreadyAllowed", message=f"{short} was allowed before.")
+    state.allowed = [*state.allowed, order.commit][-IDS_KEPT:]
+    state.awaiting, state.wanted_sequence = None, event.sequence
+    _want(state, event, now)
+    message = f"{short}, and nothing that is pushed after it, is built without secrets."
+    return Answer(accepted=True, reason="Allowed", message=message)
 
 
 def rests_until(state: PreviewState) -> float:
@@ -184,7 +257,7 @@ def report(state: PreviewState, workflow: str, ended_early: bool = False) -> Rep
         repository=state.repository,
         namespace=state.component.namespace,
         change=state.change,
-        commit=state.wanted.id if state.wanted else "",
+        commit=_spoken_of(state),
         component=state.component.name,
         state="failure" if ended_early else said.get(state.phase, "pending"),
         title=_TITLES[state.phase],
@@ -197,9 +270,34 @@ def report(state: PreviewState, workflow: str, ended_early: bool = False) -> Rep
     )
 
 
+def plea(state: PreviewState, workflow: str) -> Report:
+    """What the request is told of a commit that waits to be allowed."""
+    commit = _spoken_of(state, newest=True)
+    why = state.awaiting.why if state.awaiting is not None else ""
+    return Report(
+        repository=state.repository,
+        namespace=state.component.namespace,
+        change=state.change,
+        commit=commit,
+        component=state.component.name,
+        state="pending",
+        title=f"needs /ok-to-test {commit}",
+        message=why,
+        workflow=workflow,
+        comment=state.comment,
+    )
+
+
+def _spoken_of(state: PreviewState, newest: bool = False) -> str:
+    """The commit that a report is about; `newest`: also when it waits to be allowed while another is shown."""
+    waiting = state.awaiting.commit if state.awaiting is not None else None
+    commit = (waiting or state.wanted) if newest else (state.wanted or waiting)
+    return commit.id if commit is not None else ""
+
+
 def picture(state: PreviewState) -> list[str]:
     """The lines that Temporal's Web UI shows of it."""
-    commit = state.wanted.id if state.wanted else ""
+    commit = _spoken_of(state)
     lines = [
         f"**{state.phase}** {cell(f'{state.reason} {state.message}'.strip())}",
         "",
@@ -210,6 +308,10 @@ def picture(state: PreviewState) -> list[str]:
         lines.append(f"- address <{state.address}>")
     if state.ending is None:
         lines.append(f"- until {moment(state.expires_at)}")
+    if state.awaiting is not None and state.awaiting.commit is not None:
+        lines.append(f"- needs `/ok-to-test {state.awaiting.commit.id}`: {cell(state.awaiting.why)}")
+    if state.untrusted:
+        lines.append("- not trusted: without secrets and neighbours")
     return lines
 
 
@@ -219,6 +321,7 @@ def moment(at: float) -> str:
 
 
 _TITLES = {
+    "awaiting": "needs /ok-to-test",
     "waiting": "waits for a free place",
     "building": "builds",
     "deploying": "is being deployed",

@@ -4,6 +4,8 @@ What a build runs, it runs with what builds may: so code of people whom the repo
 somebody who may has looked at exactly this commit, and is then built with nothing that is worth having.
 """
 
+from collections.abc import Sequence
+
 from model.change_request import ChangeRequest
 from model.hosting import Permission
 from model.value import Value
@@ -37,6 +39,20 @@ class TrustRules(Value):
     def email_of(self, login: str) -> str:
         """The address under which a login writes commits; empty when nobody said."""
         return self.emails.get(login.casefold(), "")
+
+
+def merged(every: Sequence[TrustRules]) -> TrustRules:
+    """What several Repositories of one address say, taken together."""
+    trusted = {login for rules in every for login in rules.trusted}
+    roles: dict[str, set[str]] = {}
+    for rules in every:
+        for login, held in rules.roles.items():
+            roles.setdefault(login, set()).update(held)
+    return TrustRules(
+        trusted=tuple(sorted(trusted)),
+        roles={login: tuple(sorted(held)) for login, held in sorted(roles.items())},
+        emails={login: address for rules in reversed(every) for login, address in rules.emails.items()},
+    )
 
 
 class Trust(Value):

@@ -50,6 +50,8 @@ from activities.timetable import Timetable
 from activities.trusting import Trusting
 from activities.verification import Verification
 from activities.watchkeeping import Watchkeeping
+from activities.webhook_secrets import WebhookSecrets
+from activities.webhooks import Webhooks
 from model import ids
 from model.destination import Reach
 from model.failure import Failure
@@ -70,8 +72,10 @@ from workflows.poison import Poison
 from workflows.preview import Preview
 from workflows.promotion import Promotion
 from workflows.rebinding import Rebinding
+from workflows.registration import Registration
 from workflows.release_set import ReleaseSet
 from workflows.rollout import Rollout
+from workflows.rotation import Rotation
 from workflows.set_rollback import SetRollback
 from workflows.statuses import Statuses
 from workflows.teardown import Teardown
@@ -94,7 +98,9 @@ WORKFLOWS: Sequence[type] = (
     Ledger,
     Poison,
     Preview,
+    Registration,
     ReleaseSet,
+    Rotation,
     SetRollback,
     Statuses,
     Vigil,
@@ -133,7 +139,9 @@ def control_worker(
     requests = (Trusting(apiserver, hosts), Adoption(client, resources))
     statuses = CommitStatuses(client, apiserver, hosts, settings.temporal.ui_url)
     entities = (Images(apiserver), Lanes(client), Ledgers(client), statuses, queues)
-    instances = (source, resources, *entities, Marks(apiserver), *gates, *gitops, bindings, *previews, *requests)
+    webhooks = Webhooks(apiserver, hosts, WebhookSecrets(apiserver))
+    told = (bindings, *previews, *requests, webhooks)
+    instances = (source, resources, *entities, Marks(apiserver), *gates, *gitops, *told)
     return _worker(client, ids.CONTROL_QUEUE, instances, workflows=WORKFLOWS, guards=(guard,), **options)
 
 

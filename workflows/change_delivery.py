@@ -3,21 +3,26 @@
 import asyncio
 
 from temporalio import workflow
-from temporalio.exceptions import FailureError, is_cancelled_exception
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.preview_plans import PreviewPlans
     from activities.previews import Previews
     from activities.source import Source
+    from activities.trusting import Trusting
     from model import ids
+    from model.change_ref import own_address, place
     from model.change_request import ChangeAction, ChangeRequest
     from model.change_story import ChangeState
     from model.component import Component
+    from model.failure import UserFailure
     from model.key import ComponentKey
     from model.note import Note
     from model.preview import Candidates, PreviewEvent
     from model.request_report import Report
     from model.source import Changes, ChangesRequest, touches
+    from model.trust import Trust
+    from model.trust_question import TrustQuestion
     from workflows.attributes import stage
     from workflows.cause import cause_of
     from workflows.effort import perform, perform_here
@@ -58,6 +63,8 @@ class ChangeDelivery:
                     self._warn(told, each.reason, each.message)
             if not found.wanted:
                 return self._nobody(found)
+            if workflow.patched("trusted-authors"):
+                return await self._show_trusted(found.wanted)
             if change.fork:
                 return await self._refuse_fork(found.wanted)
             return await self._show_previews(found.wanted)
@@ -69,19 +76,38 @@ class ChangeDelivery:
         finally:
             await self._teller.finish()
 
-    async def _show_previews(self, wanted: tuple[Component, ...]) -> ChangeState:
+    async def _show_trusted(self, wanted: tuple[Component, ...]) -> ChangeState:
+        """Show what may be built at once; what may not waits in its previews until somebody allows it."""
+        namespaces = tuple(sorted({component.key.namespace for component in wanted}))
         try:
-            changes = await self._changes(wanted[0])
-            if changes.superseded:
-                # An older head never wins; whoever announced the present one says the same.
-                changes = await self._changes(wanted[0], changes.head)
+            answer = await perform(Trusting.judge, TrustQuestion(change=self._state.change, namespaces=namespaces))
         except FailureError as error:
             if is_cancelled_exception(error):
                 raise
-            cause = cause_of(error)
-            for component in wanted:
-                self._warn(component, cause.reason, cause.message)
-            return self._end(cause.reason, cause.message)
+            return self._cannot(wanted, error)
+        ended = self._state
+        # Trusted ones last: their outcome is the better news.
+        for trust in sorted(set(answer.by_namespace.values()), key=_settled):
+            concerned = tuple(each for each in wanted if answer.by_namespace[each.key.namespace] == trust)
+            ended = await self._show_previews(concerned, trust)
+        return ended
+
+    def _cannot(self, wanted: tuple[Component, ...], error: FailureError) -> ChangeState:
+        cause = cause_of(error)
+        for component in wanted:
+            self._warn(component, cause.reason, cause.message)
+        return self._end(cause.reason, cause.message)
+
+    async def _show_previews(self, wanted: tuple[Component, ...], trust: Trust | None = None) -> ChangeState:
+        try:
+            changes = await self._changes(wanted[0], trust)
+            if changes.superseded:
+                # An older head never wins; whoever announced the present one says the same.
+                changes = await self._changes(wanted[0], trust, changes.head)
+        except FailureError as error:
+            if is_cancelled_exception(error):
+                raise
+            return self._cannot(wanted, error)
         self._state.commit = changes.commit.id
         touched = [component for component in wanted if self._concerns(component, changes)]
         others = {component.key for component in wanted} - {component.key for component in touched}
@@ -89,19 +115,30 @@ class ChangeDelivery:
         if not touched:
             return self._end("NothingTouched", "The request changes nothing in any component's folder.")
         await asyncio.gather(
-            *(self._tell(self._event(component.key, component.project, changes)) for component in touched)
+            *(
+                self._tell(self._event(component.key, component.project, changes, trust, component))
+                for component in touched
+            )
         )
+        if trust is not None and not trust.trusted:
+            return self._end("AwaitingOkToTest", f"Needs /ok-to-test {changes.commit.id}: {trust.message}")
         return self._end("Told", f"{len(touched)} to be previewed at {changes.commit.id[:12]}.")
 
-    async def _changes(self, component: Component, commit: str = "") -> Changes:
+    async def _changes(self, component: Component, trust: Trust | None = None, commit: str = "") -> Changes:
         change, source = self._state.change, component.source
+        url, ref = self._place(component)
+        own = source is not None and own_address(url, source.url)
+        apart = trust is not None and not trust.trusted
         request = ChangesRequest(
-            url=source.url if source else change.url,
-            ref=f"refs/heads/{change.branch}",
+            url=url,
+            ref=ref,
             before=change.before,
             after=commit or change.head,
-            secret=source.secret if source else "",
+            # Where the fork itself is asked, it is asked as by anybody.
+            secret=source.secret if source and own else "",
             namespace=component.key.namespace,
+            apart=apart,
+            beside=f"refs/heads/{change.base}" if apart and own and change.base else "",
         )
         return await perform_here(Source.changes, request, summary=f"{change.branch} {change.head[:12]}")
 
@@ -123,9 +160,31 @@ class ChangeDelivery:
             (self._state.ended if event.action == "close" else self._state.previews).append(preview)
         self._show()
 
-    def _event(self, component: ComponentKey, project: str, changes: Changes | None) -> PreviewEvent:
+    def _place(self, component: Component) -> tuple[str, str]:
+        """Where the commit is fetched.
+
+        Raises:
+            ApplicationError: `ForkElsewhere`.
+        """
+        change, source = self._state.change, component.source
+        try:
+            return place(change, source.url if source else change.url)
+        except UserFailure as failure:
+            raise ApplicationError(
+                failure.message, failure.reason, type="UserFailure", non_retryable=True
+            ) from None
+
+    def _event(
+        self,
+        component: ComponentKey,
+        project: str,
+        changes: Changes | None,
+        trust: Trust | None = None,
+        declared: Component | None = None,
+    ) -> PreviewEvent:
         change = self._state.change
         action: ChangeAction = change.action
+        aside = self._place(declared) if declared is not None and change.fork else ("", "")
         return PreviewEvent(
             id=workflow.info().workflow_id,
             action=action,
@@ -140,6 +199,12 @@ class ChangeDelivery:
             sequence=change.sequence,
             actor=change.actor,
             again=change.again,
+            trusted=trust is None or trust.trusted,
+            why=trust.message if trust is not None and not trust.trusted else "",
+            url=aside[0],
+            ref=aside[1],
+            author=change.author,
+            provider=change.provider,
         )
 
     async def _refuse_fork(self, wanted: tuple[Component, ...]) -> ChangeState:
@@ -199,3 +264,8 @@ class ChangeDelivery:
         lines += [f"- shows it: `{preview}`" for preview in state.previews]
         lines += [f"- ends: `{preview}`" for preview in state.ended]
         workflow.set_current_details("\n".join(lines))
+
+
+def _settled(trust: Trust) -> tuple[bool, str, str]:
+    """The same order on every replay."""
+    return trust.trusted, trust.reason, trust.message

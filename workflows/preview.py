@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from model.lane import Answer
     from model.note import Note
     from model.preview import Ending, PreviewEvent, PreviewOrder, PreviewPhase, PreviewPlan, PreviewState
-    from model.preview_rules import picture, refuse_order, report, rests_until, take, take_order
+    from model.preview_rules import picture, plea, refuse_order, report, rests_until, take, take_order
     from model.rollout import Target
     from workflows import metrics
     from workflows.attributes import stage
@@ -98,6 +98,8 @@ class Preview:
             await self._take_down(state.ending)
         elif self._is_behind():
             await self._catch_up()
+        elif self._has_to_ask():
+            await self._ask()
         else:
             await self._rest()
         return True
@@ -105,12 +107,43 @@ class Preview:
     def _is_behind(self) -> bool:
         return self._state.wanted is not None and self._state.shown != self._state.wanted.id
 
+    def _has_to_ask(self) -> bool:
+        awaiting = self._state.awaiting
+        return awaiting is not None and awaiting.commit is not None and self._state.asked != awaiting.commit.id
+
+    async def _ask(self) -> None:
+        """Say that a commit waits until somebody allows it. What runs, if anything does, stays as it is."""
+        state, awaiting = self._state, self._state.awaiting
+        assert awaiting is not None  # noqa: S101  (`_has_to_ask` has looked)
+        assert awaiting.commit is not None  # noqa: S101
+        commit = awaiting.commit.id
+        try:
+            if await self._plan() is None:
+                return
+        except NotShown as why:
+            workflow.logger.info("not known how it would be shown: %s", why.message)
+        state.asked = commit
+        if state.awaiting is not awaiting:
+            return
+        message = f"Waits for /ok-to-test {commit}: {awaiting.why}"
+        if state.wanted is None:
+            self._tell("awaiting", "AwaitingOkToTest", message)
+        else:
+            self._event("Normal", "AwaitingOkToTest", message)
+            self._reporter.say(plea(state, workflow.info().workflow_id))
+            self._show()
+
     async def _rest(self) -> None:
         """Nothing is to be done until something happens, or time is up."""
         state, until = self._state, self._state.expires_at
 
         def happened() -> bool:
-            return state.ending is not None or self._is_behind() or state.expires_at != until
+            return (
+                state.ending is not None
+                or self._is_behind()
+                or self._has_to_ask()
+                or state.expires_at != until
+            )
 
         await self._wait(happened, until)
         self._expire(happened)
@@ -145,8 +178,17 @@ class Preview:
         assert commit is not None  # noqa: S101  (`_is_behind` has looked)
 
         def overtaken() -> bool:
-            return state.ending is not None or state.wanted is not commit
+            return state.ending is not None or state.wanted is not commit or bool(state.stopped)
 
+        await self._pursue(commit, overtaken)
+        if state.stopped:
+            who, state.stopped = state.stopped, ""
+            if state.ending is None and state.wanted is commit:
+                state.shown = commit.id
+                self._tell("failed", "Stopped", f"{who} stopped it; /retest or `towpath preview retry` goes on.")
+
+    async def _pursue(self, commit: Commit, overtaken: Happened) -> None:
+        state = self._state
         try:
             plan = await self._place(overtaken)
             if plan is None or overtaken():
@@ -198,7 +240,8 @@ class Preview:
         """How it is to be made now; a component that is gone ends the preview."""
         state = self._state
         try:
-            plan = await perform(PreviewPlans.plan, PlanRequest(component=state.component, change=state.change))
+            asked = PlanRequest(component=state.component, change=state.change, untrusted=state.untrusted)
+            plan = await perform(PreviewPlans.plan, asked)
         except FailureError as error:
             raise not_shown(error) from error
         if plan is None:
@@ -224,10 +267,11 @@ class Preview:
     async def _take_down(self, ending: Ending) -> None:
         """Remove everything, tried until it is gone, since nobody else will; then let others have the place."""
         state = self._state
-        held = state.phase not in ("waiting", "closed")
+        held = state.phase not in ("awaiting", "waiting", "closed")
         self._tell("closing", "PreviewClosing", ending.reason)
         await self._remove()
         state.removed, state.release = True, None
+        state.stopped = ""
         self._tell("closed", "PreviewClosed", ending.reason)
         metrics.previewed(state.project, f"closed-by-{ending.by}")
         if held:
@@ -287,7 +331,11 @@ class Preview:
         stage(phase)
         self._event("Warning" if phase == "failed" else "Normal", reason, message)
         # Every word of the way is an Event; the request hears what somebody who reads it would act on.
-        if state.wanted is not None and phase not in ("closing", "deploying"):
+        if phase == "awaiting":
+            said = plea(state, workflow.info().workflow_id)
+            state.told = said.state
+            self._reporter.say(said)
+        elif (state.wanted or state.awaiting) is not None and phase not in ("closing", "deploying"):
             said = report(state, workflow.info().workflow_id, ended_early)
             state.told = said.state
             self._reporter.say(said)

@@ -18,10 +18,12 @@ from activities.preview_plans import PlanRequest
 from activities.previews import Ahead, PlaceRequest, Previews
 from model import ids, names, preview_rules
 from model.actor import Actor
-from model.build import BuildResult
+from model.adoption import Adopted, AdoptionQuestion
+from model.build import BuildRequest, BuildResult, SubmittedBuild
 from model.change_request import ChangeRequest
 from model.change_story import ChangeState
 from model.failure import InfrastructureFailure, NotFound, UserFailure
+from model.hosting import Permission
 from model.lane import Answer
 from model.pipeline import EnvironmentStep
 from model.preview import Candidates, PreviewEvent, PreviewOrder, PreviewPlan, PreviewRules, PreviewState, Unwanted
@@ -29,6 +31,8 @@ from model.request_report import Report, Reported
 from model.rollout import Target
 from model.source import SourceLocation
 from model.teardown import OpenRuns, TeardownRequest
+from model.trust import TrustRules, judge
+from model.trust_question import TrustAnswer, TrustQuestion
 from tests.workflows.conftest import Serve
 from tests.workflows.world import COMPONENT, CRASHING, KEY, World, commit
 from workflows.change_delivery import ChangeDelivery
@@ -53,6 +57,12 @@ class PreviewWorld(World):
     plan_failures: list[Exception] = field(default_factory=list)
     remove_failures: list[Exception] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    trust: TrustRules = field(default_factory=TrustRules)
+    permissions: dict[str, Permission] = field(default_factory=dict)
+    trust_failures: list[Exception] = field(default_factory=list)
+    adopted: dict[str, Adopted] = field(default_factory=dict)
+    built: list[BuildRequest] = field(default_factory=list)
+    plans: list[PlanRequest] = field(default_factory=list)
 
     def all(self) -> list[Callable[..., Any]]:
         assert self.client is not None
@@ -63,6 +73,8 @@ class PreviewWorld(World):
             self.address,
             self.remove_preview,
             self.report,
+            self.judge,
+            self.adopt,
         ]
         return [*super().all(), *own, Previews(self.client).tell]
 
@@ -78,7 +90,9 @@ class PreviewWorld(World):
             raise self.plan_failures.pop(0)
         if not self.components:
             return None
-        step = preview_rules.step(EnvironmentStep(environment="development"), request.change)
+        self.plans.append(request)
+        first = EnvironmentStep(environment="development")
+        step = preview_rules.step(first, request.change, request.untrusted)
         return PreviewPlan(component=self.components[0], step=step, rules=self.rules)
 
     @activity.defn(name="previews.ahead")
@@ -102,6 +116,23 @@ class PreviewWorld(World):
             raise self.report_failures.pop(0)
         self.reports.append(report)
         return Reported(comment=report.comment or 41)
+
+    @activity.defn(name="trusting.judge")
+    async def judge(self, question: TrustQuestion) -> TrustAnswer:
+        if self.trust_failures:
+            raise self.trust_failures.pop(0)
+        permission = self.permissions.get(question.change.author)
+        trust = judge(question.change, self.trust, permission)
+        return TrustAnswer(by_namespace=dict.fromkeys(question.namespaces, trust))
+
+    @activity.defn(name="adoption.find")
+    async def adopt(self, question: AdoptionQuestion) -> Adopted:
+        return self.adopted.get(question.commit, Adopted())
+
+    @activity.defn(name="builds.submit")
+    async def submit(self, request: BuildRequest) -> SubmittedBuild:
+        self.built.append(request)
+        return await super().submit(request)
 
     def shown(self) -> int:
         """The number of the commit that runs; 0 for nothing."""
@@ -438,14 +469,6 @@ async def test_the_present_head_is_shown_where_the_announced_one_was_overtaken(
         told = await announce(environment, request("open", 2))
         await ready(environment, 3)
     assert told.commit == commit(3).id
-
-
-async def test_a_fork_is_refused_and_the_request_is_told(serve: Serve, world: PreviewWorld) -> None:
-    async with serve(world) as environment:
-        told = await announce(environment, request("open", 1, fork=True))
-    assert (told.outcome, world.submitted) == ("ForkNotTrusted", [])
-    assert [(report.state, report.commit) for report in world.reports] == [("failure", commit(1).id)]
-    assert "ForkNotTrusted" in world.reasons()
 
 
 async def test_a_request_that_touches_nothing_of_a_component_is_not_shown(
