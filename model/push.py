@@ -16,7 +16,8 @@ class Push(Value):
     `before`/`after` commit ids (`""` when unknown, all zeros when absent), `sequence` milliseconds since
     the epoch at which the push was accepted: the order among pushes of one branch. `components` limits
     the delivery to these (applied manifests and manual triggers); empty means all that match.
-    `declared_in` is the API version of the object that was applied.
+    `declared_in` is the API version of the object that was applied. `priority` is how urgent its builds are,
+    where whoever asked for them has said so (see `model.priority`).
     """
 
     cause: Literal["push", "applied", "trigger", "sweep"] = "push"
@@ -32,6 +33,7 @@ class Push(Value):
     actor: Actor = AUTOMATION
     components: tuple[ComponentKey, ...] = ()
     declared_in: str = ""
+    priority: str = ""
 
 
 class Ping(Value):

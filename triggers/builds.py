@@ -66,7 +66,7 @@ class Builds:
         workflow = ids.build(component, commit, number + 1)
         started = await self._runs.start(
             "Build",
-            asked.model_copy(update={"number": number + 1, "attempt": 1}),
+            asked.model_copy(update={"number": number + 1, "attempt": 1, "cause": "trigger"}),
             workflow,
             request,
             attributes(project=asked.component.project, component=str(component), commit=commit, stage="building"),
@@ -102,7 +102,7 @@ class Builds:
         except (InfrastructureFailure, NotFound) as failure:
             return self._silent(run, failure.message)
         phase = state.phase
-        if not run.open and phase in ("admitted", "running"):
+        if not run.open and phase in ("admitted", "queued", "running"):
             # Terminated from outside: the workflow had no say in it.
             phase = "cancelled" if run.status in ("CANCELED", "TERMINATED") else "failed"
         return BuildView(
@@ -134,7 +134,7 @@ class Builds:
             component=named["component"] if named else "",
             commit=named["commit"] if named else "",
             number=int(named["number"]) if named else 0,
-            phase="running" if run.open else stage,
+            phase=stage if not run.open or stage == "queued" else "running",
             reason="NoAnswer",
             message=why,
             started_at=run.started_at,

@@ -129,6 +129,13 @@ def _is_newer(build: BuildView, promotions: list[PromotionView]) -> bool:
 
 def _of_build(component: ComponentKey, build: BuildView) -> Progress:
     what = f"build {build.number} of {build.commit[:7]}"
+    if build.phase == "queued":
+        return Progress(
+            state="moving",
+            reason=build.reason or "Queued",
+            message=f"{what}: queued: {build.message}",
+            next="towpath queue",
+        )
     if build.phase in ("admitted", "running"):
         return Progress(state="moving", reason="Building", message=f"{what}: {build.phase}")
     if build.phase == "superseded":

@@ -267,6 +267,8 @@ class Delivery:
                 branch=branch_of(push.ref) or push.ref,
                 sequence=push.sequence,
                 number=number,
+                cause=push.cause,
+                priority=push.priority,
             )
             try:
                 handle = await workflow.start_child_workflow(

@@ -9,7 +9,7 @@ from model.failure import NotFound
 from triggers.api.access import Commit, Key, Number, RequestId, Steerer, Use, reader
 from triggers.views import Accepted, BuildView
 
-UNFINISHED = ("admitted", "running")
+UNFINISHED = ("admitted", "queued", "running")
 OFFSET_HEADER, COMPLETE_HEADER = "Towpath-Log-Offset", "Towpath-Log-Complete"
 
 router = APIRouter(prefix="/components/{namespace}/{name}/builds", dependencies=[Depends(reader)], tags=["builds"])
