@@ -114,7 +114,10 @@ def _is_random(text: str) -> bool:
         return True
     upper, lower = sum(ch.isupper() for ch in text), sum(ch.islower() for ch in text)
     # Names in camel case have far more small letters than capital ones.
-    return len(text) >= 30 and min(upper, lower) * 4 >= upper + lower > 0 and _entropy(text) > 4
+    if len(text) >= 30 and min(upper, lower) * 4 >= upper + lower > 0 and _entropy(text) > 4:
+        return True
+    digits = sum(ch.isdigit() for ch in text)
+    return len(text) >= 32 and min(upper, lower, digits) >= 3 and _entropy(text) > 4.2
 
 
 def _mixed(text: str) -> bool:

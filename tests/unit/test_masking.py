@@ -1,6 +1,7 @@
 """What looks like a secret is not in excerpts; what people need to read is."""
 
 import base64
+import random
 import string
 import time
 
@@ -12,7 +13,7 @@ from model.masking import LINE_LIMIT, LINES, MASK, TEXT_LIMIT, excerpt, fenced, 
 
 ALPHANUMERIC = string.ascii_letters + string.digits
 WORDS = st.text("abcdefghij \n\t:/.-_=\"'(){}[]", max_size=80)
-DRAWN = st.text(ALPHANUMERIC, min_size=36, max_size=60).filter(lambda text: len(set(text)) >= 20)
+SEEDS = st.integers(0, 2**64)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +66,9 @@ def test_what_people_need_stays(text: str) -> None:
     assert masked(text) == text
 
 
-@given(WORDS, DRAWN, WORDS)
-def test_a_drawn_secret_is_hidden_wherever_it_is(before: str, secret: str, after: str) -> None:
+@given(WORDS, SEEDS, WORDS)
+def test_a_drawn_secret_is_hidden_wherever_it_is(before: str, seed: int, after: str) -> None:
+    secret = "".join(random.Random(seed).choices(ALPHANUMERIC, k=40))
     assert secret not in masked(f"{before} {secret} {after}")
 
 
@@ -78,11 +80,11 @@ def test_what_is_called_a_secret_is_hidden_however_short(name: str, secret: str,
     assert shown.endswith(f"{name}={MASK}\n")
 
 
-@given(st.binary(min_size=32, max_size=64))
-def test_encoded_keys_are_hidden(key: bytes) -> None:
+@given(SEEDS)
+def test_encoded_keys_are_hidden(seed: int) -> None:
+    key = random.Random(seed).randbytes(32)
     for text in (base64.b64encode(key).decode(), base64.urlsafe_b64encode(key).decode(), key.hex()):
-        if len(set(text)) >= 24 or text == key.hex():
-            assert text not in masked(f"got {text} from there")
+        assert text not in masked(f"got {text} from there")
 
 
 @given(st.text())
@@ -129,7 +131,7 @@ def test_no_text_takes_long(evil: str) -> None:
     def seconds(size: int) -> float:
         text = (evil * size)[:size]
         best = 60.0
-        for _ in range(3):
+        for _ in range(2):
             began = time.process_time()
             masked(text)
             best = min(best, time.process_time() - began)
