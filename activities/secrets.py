@@ -2,10 +2,12 @@
 
 import base64
 import binascii
+import time
 from typing import Any
 
 from activities.apiserver import ApiServer
 from model.failure import NotFound, UserFailure
+from model.secret_rotation import live, names
 
 
 class Secrets:
@@ -22,6 +24,18 @@ class Secrets:
         """
         secret = await self._server.get("v1", "Secret", name, namespace)
         return None if secret is None else _text(secret, namespace, name, key)
+
+    async def live(self, namespace: str, name: str, key: str) -> tuple[str, ...]:
+        """What may be signed with while one webhook secret replaces another (see `model.secret_rotation`).
+
+        Raises:
+            UserFailure: `SecretUnreadable`.
+        """
+        secret = await self._server.get("v1", "Secret", name, namespace)
+        if secret is None:
+            return ()
+        found = {each: _text(secret, namespace, name, each) or "" for each in names(key)}
+        return live(found, key, time.time())
 
     async def basic(self, namespace: str, secret: str) -> tuple[str, str] | None:
         """User and password of a Secret of type `kubernetes.io/basic-auth`; None when `secret` is empty.

@@ -1,6 +1,7 @@
 """What is declared on the control plane, in memory: components, their repositories and webhook secrets."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,8 +28,8 @@ log = structlog.get_logger(__name__)
 class SecretReader(Protocol):
     """Reads one key of a Kubernetes Secret."""
 
-    async def read(self, namespace: str, name: str, key: str) -> str | None:
-        """The text; None when there is no such Secret or key."""
+    async def live(self, namespace: str, name: str, key: str) -> tuple[str, ...]:
+        """What deliveries may be signed with: several while one replaces another, empty when there is none."""
         ...
 
 
@@ -69,7 +70,7 @@ class Declared:
         self._entries: dict[tuple[str, ComponentKey], DeclaredComponent] = {}
         self._listeners: list[Callable[[DeclaredComponent], None]] = []
         self._mourners: list[Callable[[DeclaredComponent], None]] = []
-        self._secrets: dict[_SecretRef, str] = {}
+        self._secrets: dict[_SecretRef, tuple[str, ...]] = {}
         self._secrets_read = asyncio.Event()
         self._refs_changed = asyncio.Event()
         self._known: dict[str, KnownRepository] | None = None
@@ -152,6 +153,10 @@ class Declared:
             if environment.get("waitingRelease")
         )
 
+    def repositories(self) -> dict[tuple[str, str], Object]:
+        """The Repository objects by namespace and name."""
+        return dict(self._repositories.objects)
+
     def environments(self, namespace: str) -> tuple[str, ...]:
         """The environments of a namespace's pipelines, sources before targets where that can be told."""
         paths: dict[str, set[str]] = {}
@@ -172,6 +177,7 @@ class Declared:
         return self._known
 
     def _known_repositories(self) -> Iterator[tuple[str, KnownRepository]]:
+        declared: set[str] = set()
         for entry in self._entries.values():
             source = entry.component.source if entry.component else None
             if source is not None:
@@ -179,8 +185,10 @@ class Declared:
                     repository = normalise(source.url)
                 except UserFailure:
                     continue
+                declared.add(_folded(repository))
                 yield _folded(repository), KnownRepository(repository, source.url)
         own: dict[str, KnownRepository] = {}
+        mirrors: dict[str, KnownRepository] = {}
         for obj in self._repositories.objects.values():
             url = _at(obj, "spec", "url")
             try:
@@ -189,12 +197,16 @@ class Declared:
                 log.warning("repository unusable", name=obj["metadata"]["name"], message=failure.message)
                 continue
             refs = list(_secret_refs(obj))
-            secrets = tuple(self._secrets[ref] for ref in refs if ref in self._secrets) if refs else None
+            secrets = tuple(text for ref in refs for text in self._secrets.get(ref, ())) if refs else None
             # Two objects for one address add up: neither may shut the other's sender out.
             before = own.get(_folded(repository))
             if before is not None and before.secrets is not None:
                 secrets = before.secrets + (secrets or ())
             own[_folded(repository)] = KnownRepository(repository, url, secrets)
+            for mirror in _mirrors(obj):
+                mirrors[mirror] = own[_folded(repository)]
+        # What is declared at an address by itself counts before what somebody else calls a mirror of theirs.
+        yield from ((address, known) for address, known in mirrors.items() if address not in declared)
         yield from own.items()
 
     def _component_changed(self, before: Object | None, after: Object | None) -> None:
@@ -247,16 +259,24 @@ class Declared:
             del self._secrets[gone]
         for ref in wanted:
             try:
-                text = await self._reader.read(ref.namespace, ref.name, ref.key)
+                texts = await self._reader.live(ref.namespace, ref.name, ref.key)
             except Failure as failure:
                 # What was read before still counts: an API server that is away must not stop webhooks.
                 log.error("webhook secret unreadable", secret=ref.name, key=ref.key, reason=failure.reason)
                 continue
-            if text:
-                self._secrets[ref] = text
+            if texts:
+                self._secrets[ref] = texts
             else:
                 self._secrets.pop(ref, None)
                 log.error("webhook secret missing", namespace=ref.namespace, secret=ref.name, key=ref.key)
+
+
+def _mirrors(obj: Object) -> Iterator[str]:
+    """The other addresses of the same repository, as far as they can be read."""
+    told = _at(obj, "spec", "mirrors")
+    for address in told if isinstance(told, list) else []:
+        with contextlib.suppress(UserFailure):
+            yield _folded(normalise(address if isinstance(address, str) else ""))
 
 
 def _secret_refs(obj: Object) -> Iterator[_SecretRef]:

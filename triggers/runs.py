@@ -25,7 +25,18 @@ from model.key import ComponentKey
 from triggers.signing import Signer, refuse_to_act
 from workflows.attributes import COMPONENT
 
-Kind = Literal["Build", "Lane", "Promotion", "Rebinding", "Teardown", "Preview", "ReleaseSet", "SetRollback"]
+Kind = Literal[
+    "Build",
+    "Lane",
+    "Promotion",
+    "Rebinding",
+    "Teardown",
+    "Preview",
+    "ReleaseSet",
+    "SetRollback",
+    "Registration",
+    "Rotation",
+]
 M = TypeVar("M", bound=BaseModel)
 REQUEST_MEMO = "request"
 

@@ -45,6 +45,7 @@ from triggers.api import lanes as lanes_api
 from triggers.api import previews as previews_api
 from triggers.api import promotions as promotions_api
 from triggers.api import releases as releases_api
+from triggers.api import repositories as repositories_api
 from triggers.api import revisions as revisions_api
 from triggers.api import sets as sets_api
 from triggers.api.access import Freezes, Logs, Marks, Releases, Services
@@ -61,6 +62,7 @@ from triggers.metrics import CONTENT_TYPE, Metrics
 from triggers.previews import Previews
 from triggers.problem import Problem, of_failure
 from triggers.promotions import Promotions
+from triggers.registrations import Registrations
 from triggers.removal import RemovalWatch
 from triggers.runs import Runs, TemporalRuns
 from triggers.sequence import Clock, Sequence
@@ -109,11 +111,12 @@ class ServerSettings:
 
     `webhook_secrets` are the platform's, more than one while they are being rotated. `buffered_limit` is
     what all bodies under way may take together. `start_seconds` bounds the one durable call of a webhook:
-    senders give up after 10 s, and an honest 503 must come before.
+    senders give up after 10 s, and an honest 503 must come before. `public_url` is where providers reach it.
     """
 
     webhook_secrets: tuple[str, ...]
     temporal_ui: str = ""
+    public_url: str = ""
     temporal_namespace: str = "default"
     webhook_body_limit: int = 25 * 1024 * 1024
     api_body_limit: int = 64 * 1024
@@ -214,6 +217,7 @@ def application(
         gates=Gates(rules, runs, clock),
         freezes=freezes,
         previews=Previews(runs, starter, link),
+        registrations=Registrations(runs, declared, settings.public_url, link),
         releases=releases,
         marks=marks,
         logs=logs,
@@ -234,7 +238,7 @@ def application(
         app.router.routes.append(secret_route(provider.name, receive(provider)))
     app.router.routes.append(Route("/webhooks/cloudevents", _permit, methods=["OPTIONS"]))
     moving = (promotions_api, gates_api, freezes_api, lanes_api, revisions_api)
-    for module in (components_api, builds_api, releases_api, *moving, previews_api, sets_api):
+    for module in (components_api, builds_api, releases_api, *moving, previews_api, repositories_api, sets_api):
         app.include_router(module.router, prefix=API)
     _add_health(app, declared, metrics)
     _add_problems(app)

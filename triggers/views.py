@@ -38,6 +38,30 @@ class ComponentView(Value):
     environments: tuple[EnvironmentNote, ...] = ()
 
 
+class ConditionView(Value):
+    """A condition on an object, as Kubernetes has them."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+
+
+class RepositoryView(Value):
+    """A Repository as declared, and what is known of its webhook. `own_secrets`: it names webhook secrets; `api`:
+    its provider can be spoken to; `problem` says why it cannot be understood."""
+
+    namespace: str
+    name: str
+    repository: str = ""
+    url: str = ""
+    provider: str = ""
+    own_secrets: bool = False
+    api: bool = False
+    conditions: tuple[ConditionView, ...] = ()
+    problem: str = ""
+
+
 class BuildView(Value):
     """One attempt at building a commit. Times are seconds since the epoch, 0 when unknown."""
 

@@ -42,6 +42,7 @@ async def application(settings: Settings, apiserver: ApiServer) -> FastAPI:
         ServerSettings(
             webhook_secrets=secrets,
             temporal_ui=settings.temporal.ui_url,
+            public_url=settings.public_url,
             temporal_namespace=settings.temporal.namespace,
             webhook_body_limit=settings.body_limit_bytes,
         ),

@@ -50,9 +50,10 @@ class Settings(BaseSettings):
     with a certificate and its key from PEM files. `prometheus` is the address of the server that a data worker
     asks when a policy names none, `prometheus_servers` a JSON object of the addresses of those that policies
     may name. `plane_builds` is a JSON object of how many builds run at once, by build plane, where its
-    ClusterWorkflowPlane does not say. `outbound_hosts` (a JSON list of `host` or `host:port`) are those that declared addresses of
-    webhooks, providers and repositories may name although they lead to the very machine that calls; with
-    `outbound_private` false, private networks too are closed to all others.
+    ClusterWorkflowPlane does not say. `outbound_hosts` (a JSON list of `host` or `host:port`) are those
+    that declared addresses of webhooks, providers and repositories may name although they lead to the very machine
+    that calls; with `outbound_private` false, private networks too are closed to all others. `public_url` is the
+    server's address as providers reach it, for webhooks that are registered.
     """
 
     model_config = SettingsConfigDict(env_prefix="TOWPATH_")
@@ -76,6 +77,7 @@ class Settings(BaseSettings):
     plane_builds: dict[str, int] = {}
     outbound_hosts: tuple[str, ...] = ()
     outbound_private: bool = True
+    public_url: str = ""
     admission_listen: str = ""
     admission_cert: Path | None = None
     admission_key: Path | None = None

@@ -70,6 +70,7 @@ def _server(settings: Settings, after: tuple[str, ...], stamp: Path) -> Service:
             **_environment(settings, "server"),
             "TOWPATH_LISTEN": f"{settings.bridge_address}:{settings.server_port}",
             "TOWPATH_TOKENS": str(tokens),
+            "TOWPATH_PUBLIC_URL": settings.server_url,
             "TOWPATH_SIGNING_KEY": str(credentials.signing_key(settings)),
             **_admission(settings),
             "TOWPATH_WEBHOOK_SECRET": credentials.webhook_secret(settings),

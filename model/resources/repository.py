@@ -16,8 +16,8 @@ from model.resources.declared import (
     Status,
     StrictBlock,
 )
-from model.resources.limits import BuildLimits
 from model.resources.filters import FilterBlock
+from model.resources.limits import BuildLimits
 from model.resources.provider_api import API_MESSAGE, API_RULE, ProviderApi, SecretKey, Statuses
 from model.resources.pull_requests import PullRequests
 
@@ -47,11 +47,16 @@ class Credentials(StrictBlock):
     secret_ref: SecretName
 
 
+Provider = Literal["github", "gitlab", "bitbucket", "bitbucket-datacenter", "gitea", "forgejo", "azure", "git"]
+
+
 class RepositorySpec(StrictBlock):
-    """`url` in any form that names the repository."""
+    """`url` in any form that names the repository; `mirrors` are other addresses of the very same one, whose
+    webhooks announce the same pushes."""
 
     url: Address
-    provider: Literal["github", "gitlab", "bitbucket", "gitea", "azure", "git"] = "git"
+    mirrors: Annotated[list[Address], Field(max_length=8)] = []
+    provider: Provider = "git"
     webhook: Webhook | None = None
     credentials: Credentials | None = None
     api: ProviderApi | None = None

@@ -186,8 +186,8 @@ class FakeSecrets:
     def __init__(self, **texts: str) -> None:
         self.texts = texts
 
-    async def read(self, namespace: str, name: str, key: str) -> str | None:
-        return self.texts.get(name)
+    async def live(self, namespace: str, name: str, key: str) -> tuple[str, ...]:
+        return (self.texts[name],) if name in self.texts else ()
 
 
 class FakeReleases:

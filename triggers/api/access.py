@@ -20,6 +20,7 @@ from triggers.lanes import Lanes
 from triggers.previews import Previews
 from triggers.problem import Problem
 from triggers.promotions import Promotions
+from triggers.registrations import Registrations
 from triggers.sequence import Clock, Sequence
 from triggers.sets import Sets
 from triggers.starter import Starter
@@ -105,6 +106,7 @@ class Services:
     gates: Gates
     freezes: Freezes
     previews: Previews
+    registrations: Registrations
     releases: Releases
     marks: Marks
     logs: Logs

@@ -11,13 +11,15 @@ from triggers.commandline import (
     looking,
     moving,
     previewing,
+    repositories,
     sets,
     signing,
     steering,
 )
 from triggers.commandline.application import app
 
-for group in (looking, building, moving, deciding, gating, previewing, steering, applying, sets, signing):
+commands = (looking, building, moving, deciding, gating, previewing, steering, applying, sets, signing)
+for group in (*commands, repositories):
     group.register(app)
 
 __all__ = ["app"]

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from model.difference import Difference
 from model.key import ComponentKey
 from model.lane import Revision
+from model.registration import Registered, Rotated
 from triggers.api.builds import COMPLETE_HEADER, OFFSET_HEADER
 from triggers.commandline.application import Exit, Trouble
 from triggers.setviews import SetView
@@ -29,6 +30,7 @@ from triggers.views import (
     PreviewView,
     PromotionView,
     ReleaseView,
+    RepositoryView,
 )
 
 TIMEOUT_SECONDS = 30.0
@@ -182,6 +184,32 @@ class Api:
         """What a trigger has come to."""
         return DeliveryView.model_validate(self._get(f"{_path(key)}/triggers/{request}"))
 
+    def repositories(self, namespace: str = "") -> list[RepositoryView]:
+        """The declared ones."""
+        return TypeAdapter(list[RepositoryView]).validate_python(self._get("/repositories", namespace=namespace))
+
+    def repository(self, key: ComponentKey) -> RepositoryView:
+        """One of them."""
+        return RepositoryView.model_validate(self._get(_repository(key)))
+
+    def webhook(self, key: ComponentKey, action: str, address: str) -> Registered:
+        """Register, unregister or check a Repository's webhook."""
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        response = self._send("POST", f"{_repository(key)}/{action}", headers=headers, json={"address": address})
+        return Registered.model_validate(response.json())
+
+    def rotate(self, key: ComponentKey, grace_seconds: float, address: str, request: str) -> Accepted:
+        """Replace a webhook's secret."""
+        body = {"grace_seconds": grace_seconds, "address": address}
+        response = self._send(
+            "POST", f"{_repository(key)}/rotate", headers={"Idempotency-Key": request}, json=body
+        )
+        return Accepted.model_validate(response.json())
+
+    def rotation(self, key: ComponentKey, request: str) -> Rotated:
+        """How far a rotation is."""
+        return Rotated.model_validate(self._get(f"{_repository(key)}/rotations/{request}"))
+
     def sets(self, project: tuple[str, str]) -> list[SetView]:
         """A project's release sets, newest first; `project` is namespace and name."""
         return TypeAdapter(list[SetView]).validate_python(self._get(_sets(project)))
@@ -243,6 +271,10 @@ def api_of(context: typer.Context) -> Api:
 
 def _path(key: ComponentKey) -> str:
     return f"/components/{key.namespace}/{key.name}"
+
+
+def _repository(key: ComponentKey) -> str:
+    return f"/repositories/{key.namespace}/{key.name}"
 
 
 def _trouble(response: httpx.Response) -> Trouble:
