@@ -53,3 +53,5 @@ crds: venv ## Write the definitions of our kinds anew from model/
 lock: venv ## Lock dependencies with hashes, without index addresses
 	$(BIN)/pip-compile --quiet --upgrade --extra dev --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-emit-trusted-host --strip-extras --allow-unsafe --output-file requirements.txt pyproject.toml
+	@# pip-compile drops the markers of what it can install itself, and elsewhere there are no wheels of this one.
+	@sed -i "s/^\(atheris==[^ ]*\) .*\\\\$$/\1 ; platform_system == 'Linux' and platform_machine == 'x86_64' and python_version < '3.14' \\\\/" requirements.txt
