@@ -20,7 +20,7 @@ class BuildRequest(Value):
     neither kept nor promoted, and the component's status does not speak of it. `cause` is that of the push, and
     `priority` how urgent it is where whoever started it has said so. With `untrusted` nobody here answers for the
     code: it is built without secrets, and its image goes where nothing is promoted from. `ref` is where the commit
-    is fetched when that is not the branch."""
+    is fetched when that is not the branch. For a tag `branch` is its full name, and `version` what it stands for."""
 
     component: Component
     commit: Commit
@@ -33,6 +33,7 @@ class BuildRequest(Value):
     priority: str = ""
     untrusted: bool = False
     ref: str = ""
+    version: str = ""
 
     @property
     def workflow(self) -> str:

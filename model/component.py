@@ -1,5 +1,6 @@
 """A component as the engine works with it, whichever API group it was declared in."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from model.filters import Concern, Filters
@@ -65,3 +66,17 @@ class Component(Value):
     def concern(self) -> Concern:
         """What of a changed tree touches it."""
         return Concern(folder=self.source.app_path if self.source else ".", paths=self.filters.paths)
+
+
+def by_access(components: Iterable[Component]) -> list[list[Component]]:
+    """Components in groups that read their repository as the same: by its address and their credentials.
+
+    Those without credentials come last: somebody else's may open what they cannot see.
+    """
+    groups: dict[tuple[str, str, str], list[Component]] = {}
+    for component in components:
+        source = component.source
+        secret = source.secret if source else ""
+        namespace = component.key.namespace if secret else ""
+        groups.setdefault((namespace, secret, source.url if source else ""), []).append(component)
+    return sorted(groups.values(), key=lambda group: not (group[0].source and group[0].source.secret))

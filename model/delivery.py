@@ -17,9 +17,9 @@ class DeliveredBuild(Value):
 class DeliveryState(State):
     """What a query of a Delivery answers, and its result.
 
-    `outcome` is a stable reason: `Building`, `Built`, `NothingTouched`, `NobodyFollows`,
-    `NothingToBuild`, `OwnCommit`, or the reason for which the source could not be read. `commit` is what is built:
-    the present head when the push was overtaken.
+    `outcome` is a stable reason: `Building`, `Built`, `NothingTouched`, `NobodyFollows`, `NothingToBuild`,
+    `OwnCommit`, `AlreadyHandled`, `SkippedByMessage`, or the reason for which the source could not be read.
+    `commit` is what is built: the present head when the push was overtaken.
     """
 
     push: Push

@@ -15,12 +15,13 @@ class Push(Value):
     `repository` is the normalised address (see `model.repository.normalise`), `ref` a full ref name,
     `before`/`after` commit ids (`""` when unknown, all zeros when absent), `sequence` milliseconds since
     the epoch at which the push was accepted: the order among pushes of one branch. `components` limits
-    the delivery to these (applied manifests and manual triggers); empty means all that match.
+    the delivery to these (applied manifests, manual triggers, and schedules, whose `sequence` is 0: then the
+    moment counts at which they start); empty means all that match.
     `declared_in` is the API version of the object that was applied. `priority` is how urgent its builds are,
     where whoever asked for them has said so (see `model.priority`).
     """
 
-    cause: Literal["push", "applied", "trigger", "sweep"] = "push"
+    cause: Literal["push", "applied", "trigger", "sweep", "schedule"] = "push"
     provider: str = ""
     delivery: str = ""
     repository: str

@@ -24,8 +24,8 @@ class Imported(Value):
 class Release(Value):
     """What is promoted. `sequence` orders the releases of one component (milliseconds since the epoch at
     which the push that made it was accepted); `build` is the workflow id of the build, or of the import, that
-    made it. `imported`: the image was built elsewhere, and the commit is what its label says (its id may be
-    empty)."""
+    made it. `version` is the semantic version of the tag it was built for. `imported`: the image was built
+    elsewhere, and the commit is what its label says (its id may be empty)."""
 
     name: str
     component: ComponentKey
@@ -36,6 +36,7 @@ class Release(Value):
     sequence: int
     build: str = ""
     branch: str = ""
+    version: str = ""
     imported: Imported | None = None
 
     @property

@@ -1,5 +1,6 @@
 """A release as the ComponentRelease that keeps it, and back."""
 
+import re
 from typing import Any
 
 from model import labels
@@ -7,10 +8,12 @@ from model.casing import camel_keys
 from model.key import ComponentKey
 from model.names import label_value
 from model.release import Release
+from model.repository import tag_of
 from model.resources.component_release import ComponentRelease
 from model.resources.declared import read
 from model.workload import File, Variable
 
+_NOT_LABEL = re.compile(r"[^A-Za-z0-9._-]")
 _TYPES = {"scheduled-task": "cronjob/scheduled-task"}
 
 
@@ -25,6 +28,7 @@ def manifest(release: Release) -> dict[str, Any]:
             "labels": {
                 **labels.for_component(release.component, release.project),
                 labels.COMMIT: label_value(release.commit.id[:40]),
+                **tag_labels(tag_of(release.branch), release.version),
             },
         },
         "spec": {
@@ -45,7 +49,12 @@ def release(obj: dict[str, Any]) -> Release | None:
     Raises:
         UserFailure: `InvalidManifest`.
     """
-    return read(ComponentRelease, obj).spec.towpath
+    found = read(ComponentRelease, obj).spec.towpath
+    named = (obj["metadata"].get("labels") or {}).get(labels.VERSION, "")
+    if found is None or found.version or not named:
+        return found
+    # A tag has come after the release.
+    return found.model_copy(update={"version": named})
 
 
 def same(one: Release, other: Release) -> bool:
@@ -60,6 +69,15 @@ def same(one: Release, other: Release) -> bool:
         other.image,
         other.workload,
     )
+
+
+def tag_labels(tag: str, version: str) -> dict[str, str]:
+    """What a release's labels say of the tag it was made for, or that came after it; nothing without a tag.
+
+    What a label cannot hold (a version's `+`, a tag's `/`) is written as `_`, as Helm does.
+    """
+    said = {labels.TAG: tag, labels.VERSION: version}
+    return {name: _NOT_LABEL.sub("_", text)[:63].strip("._-") for name, text in said.items() if text}
 
 
 def selector(component: ComponentKey) -> str:

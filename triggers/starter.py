@@ -145,7 +145,13 @@ def _summary(event: Stored) -> str:
 
 
 def _push(push: Push) -> str:
-    what = {"push": "Push to", "applied": "Manifest applied for", "trigger": "Triggered:", "sweep": "Found on"}
+    what = {
+        "push": "Push to",
+        "applied": "Manifest applied for",
+        "trigger": "Triggered:",
+        "sweep": "Found on",
+        "schedule": "On schedule:",
+    }
     subject = ", ".join(map(str, push.components)) or f"{branch_of(push.ref) or push.ref} of {push.repository}"
     commit = f" at {push.after[:7]}" if push.after else ""
     return f"{what[push.cause]} {subject}{commit}"

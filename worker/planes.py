@@ -46,6 +46,7 @@ from activities.soaking import Soaking
 from activities.source import Source
 from activities.standings import Standings
 from activities.statuses import CommitStatuses
+from activities.tags import Tags
 from activities.timetable import Timetable
 from activities.trusting import Trusting
 from activities.verification import Verification
@@ -141,7 +142,7 @@ def control_worker(
     entities = (Images(apiserver), Lanes(client), Ledgers(client), statuses, queues)
     webhooks = Webhooks(apiserver, hosts, WebhookSecrets(apiserver))
     told = (bindings, *previews, *requests, webhooks)
-    instances = (source, resources, *entities, Marks(apiserver), *gates, *gitops, *told)
+    instances = (source, resources, Tags(apiserver, client), *entities, Marks(apiserver), *gates, *gitops, *told)
     return _worker(client, ids.CONTROL_QUEUE, instances, workflows=WORKFLOWS, guards=(guard,), **options)
 
 

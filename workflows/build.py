@@ -220,6 +220,7 @@ class Build:
             sequence=request.sequence,
             build=workflow.info().workflow_id,
             branch=request.branch,
+            version=request.version,
         )
         if request.preview:
             self._update(image=result.image.reference, release=release.name, made=release)

@@ -20,17 +20,20 @@ with workflow.unsafe.imports_passed_through():
     from activities.ledgers import HandlingRequest, Ledgers
     from activities.resources import ReleasedQuestion, Resources
     from activities.source import Source
+    from activities.tags import Tags
     from model import ids
     from model.build import BuildRequest, BuildState
-    from model.component import Component
+    from model.component import Component, by_access
     from model.delivery import DeliveredBuild, DeliveryState
+    from model.filters import version_of
     from model.gitops import OwnQuestion
     from model.key import ComponentKey
     from model.ledger import Handled, Handling, LedgerAnswer, LedgerQuestion
     from model.note import Note
     from model.push import ZERO_ID, Push
-    from model.repository import branch_of
+    from model.repository import branch_of, tag_of
     from model.source import Changes, ChangesRequest, touches
+    from model.tagged import Tagged
     from workflows import metrics
     from workflows.attributes import attributes, stage
     from workflows.build import Build
@@ -41,6 +44,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.telling_statuses import StatusTeller
 
 ATTEMPTS_LIMIT = 1000
+NO_ACCESS = ("GitAuthFailed", "RepositoryNotFound", "SecretNotFound")
 LOOKS_LIMIT = 10
 """How often a Delivery looks again because others of the same ref were quicker; then the sweep sees to it."""
 
@@ -55,6 +59,7 @@ class Delivery:
         self._teller = Teller()
         self._statuses = StatusTeller()
         self._handles: dict[str, ChildWorkflowHandle[Build, BuildState]] = {}
+        self._tagged: list[Component] = []
 
     @workflow.query
     def state(self) -> DeliveryState:
@@ -77,13 +82,11 @@ class Delivery:
         if push.cause != "push" and components[0].source is None:
             if components[0].build.image and workflow.patched("image-import"):
                 return self._end(*await import_image(push, components[0]))
-            message = (
-                "The component names neither a repository to build from nor, by a Workload, an image to run."
-            )
+            message = "The component names neither a repository to build from nor, by a Workload, an image to run."
             return await self._warn(components, "NothingToBuild", message, "Source: none")
         for _ in range(LOOKS_LIMIT):
             try:
-                changes, released = await self._look(push, components, weighed, known)
+                changes, released = await self._look_with_any_access(push, components, weighed, known)
             except FailureError as error:
                 if is_cancelled_exception(error):
                     raise
@@ -94,12 +97,44 @@ class Delivery:
             outcome = await self._start_what_is_touched(push, components, changes, released)
             if not weighed:
                 break
-            own = outcome == "OwnCommit" and known is not None and known.commit != push.before
+            own = (
+                outcome in ("OwnCommit", "SkippedByMessage") and known is not None and known.commit != push.before
+            )
             entry = None if own else await self._put_down(push, changes, known)
             if entry is None or entry.commit == changes.commit.id:
                 break
             known = entry
         return await self._await_builds(changes)
+
+    async def _look_with_any_access(
+        self, push: Push, components: list[Component], weighed: bool, known: Handled | None
+    ) -> tuple[Changes, set[ComponentKey]]:
+        """The look, by the first of the components' credentials that open the repository."""
+        groups = by_access(components)
+        for position, group in enumerate(groups):
+            rest = [component for component in components if component not in group]
+            try:
+                return await self._look_for_wanted(push, [*group, *rest], weighed, known)
+            except FailureError as error:
+                refused = not is_cancelled_exception(error) and cause_of(error).reason in NO_ACCESS
+                last = position == len(groups) - 1
+                if not refused or last or not workflow.patched("access-each"):
+                    raise
+        raise AssertionError("the last group returns or raises")
+
+    async def _look_for_wanted(
+        self, push: Push, components: list[Component], weighed: bool, known: Handled | None
+    ) -> tuple[Changes, set[ComponentKey]]:
+        """The look; where a newer head that asks for no build came after this push, what was announced is wanted
+        all the same."""
+        changes, released = await self._look(push, components, weighed, known)
+        overtaken = changes.skip and weighed and push.after not in ("", changes.commit.id)
+        if not overtaken or changes.known:
+            return changes, released
+        announced = await self._changes(push, components, handled=known)
+        if announced.skip:
+            return changes, released
+        return announced, await self._released(components, announced.commit.id)
 
     async def _read(self, push: Push, weighed: bool) -> tuple[list[Component], Handled | None]:
         """Who follows, and beside it what was handled of the ref."""
@@ -118,13 +153,13 @@ class Delivery:
         """What has changed up to the ref's present head (for what people ask for: up to what they name), and which
         components have a release of that commit already: what Temporal has forgotten is not built again."""
         if not weighed:
-            changes = await self._changes(push, components[0])
+            changes = await self._changes(push, components)
             if changes.superseded and push.cause == "push":
-                changes = await self._changes(push.model_copy(update={"after": changes.head}), components[0])
+                changes = await self._changes(push.model_copy(update={"after": changes.head}), components)
             return changes, set()
         # An older head never wins, but what it changed must not be lost either: the present head is asked for all
         # that has changed since what was handled. Whoever announced that head finds the same.
-        looking = self._changes(push, components[0], leading=True, handled=known)
+        looking = self._changes(push, components, leading=True, handled=known)
         if known is not None or not push.after:
             changes = await looking
             # What comes after the last handled head nobody can have built for a push.
@@ -142,10 +177,15 @@ class Delivery:
         if changes.written and push.cause in ("push", "sweep") and await self._is_own(changes):
             self._state.outcome, self._state.message = "OwnCommit", "Towpath wrote this itself; it starts nothing."
             return self._state.outcome
+        if changes.skip and push.cause in ("push", "sweep"):
+            self._state.outcome = "SkippedByMessage"
+            self._state.message = f"The message of {changes.commit.id[:12]} says {changes.skip}; nothing is built."
+            return self._state.outcome
         touched = [component for component in components if self._concerns(push, component, changes)]
+        touched = await self._those_with_access(push, touched, changes)
         if not touched:
             self._state.outcome = "NothingTouched"
-            self._state.message = "The push changes nothing in any component's folder."
+            self._state.message = "The push changes nothing that concerns any component."
             return self._state.outcome
         if self._state.outcome != "Building":
             stage("building")
@@ -155,6 +195,24 @@ class Delivery:
         )
         return self._state.outcome
 
+    async def _those_with_access(self, push: Push, touched: list[Component], changes: Changes) -> list[Component]:
+        """The components whose own credentials open the repository too: another's did, and what it sees is not
+        theirs to build."""
+        groups = by_access(touched)
+        if len(groups) < 2 or not workflow.patched("access-each"):
+            return touched
+        exact = push.model_copy(update={"after": changes.commit.id, "before": ""})
+        looks = await asyncio.gather(*(self._changes(exact, group) for group in groups), return_exceptions=True)
+        refused: list[Component] = []
+        for group, look in zip(groups, looks, strict=True):
+            if isinstance(look, FailureError) and not is_cancelled_exception(look):
+                cause = cause_of(look)
+                refused += group
+                self._complain(group, cause.reason, cause.message, "Source: unreadable")
+            elif isinstance(look, BaseException):
+                raise look
+        return [component for component in touched if component not in refused]
+
     async def _await_builds(self, changes: Changes) -> DeliveryState:
         """Stay until the builds have ended, if there are any."""
         if self._state.outcome != "Building":
@@ -162,7 +220,9 @@ class Delivery:
                 message = f"What leads to {changes.commit.id[:12]} was handled before; nothing is built again."
                 return self._end("AlreadyHandled", message)
             return self._end(self._state.outcome, self._state.message)
-        await asyncio.gather(*(self._follow(name, handle) for name, handle in self._handles.items()))
+        following = [self._follow(name, handle) for name, handle in self._handles.items()]
+        tagging = [self._tag(component, changes) for component in self._tagged]
+        await asyncio.gather(*following, *tagging)
         await self._teller.finish()
         return self._end("Built", ", ".join(f"{built.component}: {built.phase}" for built in self._state.builds))
 
@@ -192,8 +252,10 @@ class Delivery:
             return None
 
     async def _changes(
-        self, push: Push, component: Component, leading: bool = False, handled: Handled | None = None
+        self, push: Push, components: list[Component], leading: bool = False, handled: Handled | None = None
     ) -> Changes:
+        """What has changed, and whom of the components that concerns, with the first one's credentials."""
+        component = components[0]
         source = component.source
         request = ChangesRequest(
             url=source.url if source else push.url,
@@ -204,6 +266,7 @@ class Delivery:
             namespace=component.key.namespace,
             leading=leading,
             handled=handled,
+            concerns={str(each.key): each.concern for each in components},
         )
         return await perform_here(Source.changes, request, summary=f"{push.ref} {push.after[:12]}")
 
@@ -220,8 +283,10 @@ class Delivery:
 
     @staticmethod
     def _concerns(push: Push, component: Component, changes: Changes) -> bool:
-        if push.cause in ("applied", "trigger"):
+        if push.cause in ("applied", "trigger", "schedule") or tag_of(push.ref):
             return True
+        if changes.touched is not None:
+            return str(component.key) in changes.touched
         return touches(changes.paths, component.source.app_path if component.source else ".")
 
     async def _build(self, component: Component, changes: Changes, released: bool = False) -> None:
@@ -242,6 +307,29 @@ class Delivery:
     def _adopt(self, component: Component, name: str, message: str) -> None:
         built = DeliveredBuild(component=component.key, workflow=name, phase="adopted", message=message)
         self._state.builds.append(built)
+        if tag_of(self._state.push.ref):
+            self._tagged.append(component)
+
+    async def _tag(self, component: Component, changes: Changes) -> None:
+        """Give the tag to what was made of its commit before; build it where that has come to nothing."""
+        tag = tag_of(self._state.push.ref)
+        tagged = Tagged(
+            component=component.key, commit=changes.commit.id, tag=tag, version=self._version(component)
+        )
+        releases = await perform(Tags.adopt, tagged, summary=tag)
+        position = next(at for at, built in enumerate(self._state.builds) if built.component == component.key)
+        if releases:
+            message = f"{tag} is {', '.join(releases)}, which was made before."
+            self._state.builds[position] = self._state.builds[position].model_copy(update={"message": message})
+            return
+        handle, number = await self._start(component, changes, again=True)
+        assert handle is not None  # noqa: S101  (asked for again, it is started or raises)
+        name = ids.build(component.key, changes.commit.id, number)
+        self._state.builds[position] = DeliveredBuild(component=component.key, workflow=name)
+        await self._follow(name, handle)
+
+    def _version(self, component: Component) -> str:
+        return version_of(tag_of(self._state.push.ref), component.filters.tags.prefix)
 
     async def _follow(self, name: str, handle: ChildWorkflowHandle[Build, BuildState]) -> None:
         try:
@@ -255,18 +343,21 @@ class Delivery:
         self._show()
 
     async def _start(
-        self, component: Component, changes: Changes
+        self, component: Component, changes: Changes, again: bool = False
     ) -> tuple[ChildWorkflowHandle[Build, BuildState] | None, int]:
         """Start the next attempt at this commit. A push of a commit that has been tried starts none:
-        whoever announces it a second time gets the same build."""
+        whoever announces it a second time gets the same build, unless it is to be built `again`."""
         push = self._state.push
+        # A schedule says the same every time; its moment is when it starts.
+        sequence = push.sequence or int(workflow.now().timestamp() * 1000)
         for number in range(1, ATTEMPTS_LIMIT):
             request = BuildRequest(
                 component=component,
                 commit=changes.commit,
                 branch=branch_of(push.ref) or push.ref,
-                sequence=push.sequence,
+                sequence=sequence,
                 number=number,
+                version=self._version(component),
                 cause=push.cause,
                 priority=push.priority,
             )
@@ -286,7 +377,7 @@ class Delivery:
                     static_summary=f"Build {component.key} at {changes.commit.id[:12]}, attempt {number}",
                 )
             except WorkflowAlreadyStartedError:
-                if push.cause in ("push", "sweep"):
+                if push.cause in ("push", "sweep") and not again:
                     return None, number
                 continue
             return handle, number
@@ -312,6 +403,14 @@ class Delivery:
         of_manifest: bool = False,
     ) -> DeliveryState:
         """End without a build, and say on every component why."""
+        self._complain(components, reason, message, stage_told, of_manifest)
+        await self._teller.finish()
+        await self._statuses.finish()
+        return self._end(reason, message)
+
+    def _complain(
+        self, components: list[Component], reason: str, message: str, stage_told: str, of_manifest: bool = False
+    ) -> None:
         for component in components:
             note = Note(
                 component=component,
@@ -325,9 +424,6 @@ class Delivery:
             )
             self._teller.tell(note)
             self._statuses.tell(component, self._commit(), "build", "error", f"{reason}: {message}")
-        await self._teller.finish()
-        await self._statuses.finish()
-        return self._end(reason, message)
 
     def _commit(self) -> str:
         """The commit that this is about; empty where it is not known."""

@@ -53,6 +53,8 @@ class Effort:
 TABLE: dict[str, Effort] = {
     "source.changes": Effort(once=120, overall=6 * 3600, heartbeat=0, retry=PATIENT),
     "resources.components_for": Effort(once=15, overall=3600),
+    # A build that is under way is waited for.
+    "tags.adopt": Effort(once=24 * 3600, overall=48 * 3600, heartbeat=6, retry=PATIENT),
     "ledgers.read": Effort(once=10, overall=3600),
     "ledgers.handled": Effort(once=20, overall=3600),
     "ledgers.record": Effort(once=10, overall=3600),
