@@ -1,0 +1,1 @@
+"""Webhooks nobody would send: only answers and refusals may come of them."""
