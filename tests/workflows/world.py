@@ -139,7 +139,7 @@ class World:
             self.changes, self.submit, self.older, self.watch_build, self.stop, self.apply, self.watch,
             self.verify, self.steady, self.ask, Timetable().look,
             self.remove,
-            self.open_runs, self.look,
+            self.open_runs, self.look_at_builds,
         ]  # fmt: skip
 
     @activity.defn(name="resources.components_for")
@@ -278,7 +278,7 @@ class World:
         return self.limits
 
     @activity.defn(name="queues.look")
-    async def look(self, question: LookQuestion) -> Look:
+    async def look_at_builds(self, question: LookQuestion) -> Look:
         """Nothing has changed but the scripted; what is scripted once is found once."""
         self.looked.append(question)
         found = self.looks.pop(0) if self.looks else Look()
