@@ -1,18 +1,22 @@
 """Opens the provider of a declared Repository."""
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import httpx
 
-from activities.hosted import gitea, github
+from activities.hosted import azure, bitbucket, bitbucket_datacenter, gitea, github, gitlab
 from activities.hosted.app import AppAuthorization, Minted
 from activities.hosted.authorization import Authorization, Static
+from activities.hosted.azure import Azure
+from activities.hosted.bitbucket import Bitbucket
+from activities.hosted.bitbucket_datacenter import BitbucketDataCenter
 from activities.hosted.caller import Caller
 from activities.hosted.gitea import Gitea
 from activities.hosted.github import GitHub
+from activities.hosted.gitlab import GitLab
 from activities.hosting import Hosting
 from activities.outbound import Outbound
 from model.failure import NotFound, UserFailure
@@ -73,9 +77,10 @@ class Hosts:
                 f"Repository {name}: provider {repository.spec.provider} is not spoken to without a spec.api"
                 + ("." if api is None else ", and has none; set spec.provider."),
             )
-        make, headers = _MADE[where.kind]
-        async with self._outbound.client(where.base, headers) as http:
-            yield make(http, where, await self._authorization(http, repository, api, where))
+        way = _WAYS[where.kind]
+        async with self._outbound.client(where.base, way.headers) as http:
+            authorization = await self._authorization(http, repository, api, where)
+            yield way.make(Caller(http, way.name, authorization, way.needs), where, authorization)
 
     async def _authorization(
         self, http: httpx.AsyncClient, repository: Repository, api: ProviderApi, where: Place
@@ -119,18 +124,47 @@ def _source(repository: Repository, name: str) -> str:
     return f"Secret {repository.metadata.namespace}/{name}"
 
 
-def _github(http: httpx.AsyncClient, where: Place, authorization: Authorization) -> Hosting:
-    checks = isinstance(authorization, AppAuthorization)
-    return GitHub(Caller(http, "GitHub", authorization, github.NEEDS), where.quoted, checks)
+def _github(caller: Caller, where: Place, authorization: Authorization) -> Hosting:
+    return GitHub(caller, where.quoted, isinstance(authorization, AppAuthorization))
 
 
-def _gitea(http: httpx.AsyncClient, where: Place, authorization: Authorization) -> Hosting:
-    return Gitea(Caller(http, "Gitea", authorization, gitea.NEEDS), where.quoted)
+def _gitea(caller: Caller, where: Place, _authorization: Authorization) -> Hosting:
+    return Gitea(caller, where.quoted)
 
 
-_Make = Callable[[httpx.AsyncClient, Place, Authorization], Hosting]
-_JSON = {"Accept": "application/json"}
-_MADE: dict[ProviderKind, tuple[_Make, dict[str, str]]] = {
-    "github": (_github, github.HEADERS),
-    "gitea": (_gitea, _JSON),
+def _gitlab(caller: Caller, where: Place, _authorization: Authorization) -> Hosting:
+    return GitLab(caller, gitlab.project(where.path))
+
+
+def _bitbucket(caller: Caller, where: Place, _authorization: Authorization) -> Hosting:
+    workspace, _, name = where.quoted.partition("/")
+    return Bitbucket(caller, workspace, name)
+
+
+def _datacenter(caller: Caller, where: Place, _authorization: Authorization) -> Hosting:
+    project = bitbucket_datacenter.quoted_project(where.path[0])
+    return BitbucketDataCenter(caller, where.base, project, where.quoted.partition("/")[2])
+
+
+def _azure(caller: Caller, where: Place, _authorization: Authorization) -> Hosting:
+    organisation, project, name = where.quoted.split("/")
+    return Azure(caller, organisation, project, name)
+
+
+class _Way(NamedTuple):
+    """How one provider is spoken to: its name for people, its adapter, what its tokens need."""
+
+    name: str
+    make: Callable[[Caller, Place, Authorization], Hosting]
+    needs: str
+    headers: Mapping[str, str] = {"Accept": "application/json"}
+
+
+_WAYS: dict[ProviderKind, _Way] = {
+    "github": _Way("GitHub", _github, github.NEEDS, github.HEADERS),
+    "gitea": _Way("Gitea", _gitea, gitea.NEEDS),
+    "gitlab": _Way("GitLab", _gitlab, gitlab.NEEDS),
+    "bitbucket": _Way("Bitbucket", _bitbucket, bitbucket.NEEDS),
+    "bitbucket-datacenter": _Way("Bitbucket", _datacenter, bitbucket_datacenter.NEEDS),
+    "azure": _Way("Azure DevOps", _azure, azure.NEEDS),
 }

@@ -1,11 +1,15 @@
 """Gitea's and Forgejo's API, which follows GitHub's in most: https://docs.gitea.com/api"""
 
+import asyncio
 from collections.abc import Sequence
 
 from activities.hosted.caller import PAGE_SIZE
 from activities.hosted.github import GitHub
 from activities.hosted.lacking import WithoutDeliveries, WithoutDeployments
+from activities.hosting import HookWish
+from model.hosting import HostedHook
 
+SETTLING_SECONDS = 2.0
 NEEDS = "the scopes write:repository and write:issue"
 
 
@@ -19,6 +23,15 @@ class Gitea(WithoutDeployments, WithoutDeliveries, GitHub):
         "change": ("pull_request_only", "pull_request_sync"),
         "comment": ("pull_request_comment",),
     }
+
+    async def update_hook(self, hook: str, wish: HookWish) -> HostedHook:
+        """Another one in its place, since the API takes no secret for one that is there
+        (`editHook` in Gitea's routers/api/v1/utils/hook.go)."""
+        made = await self.create_hook(wish)
+        # What was announced just before is still on its way, and goes with its webhook.
+        await asyncio.sleep(SETTLING_SECONDS)
+        await self.delete_hook(hook)
+        return made
 
     @staticmethod
     def _covers(names: set[str], wanted: Sequence[str]) -> bool:

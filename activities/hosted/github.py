@@ -7,9 +7,10 @@ from urllib.parse import quote
 
 from activities.hosted import comments
 from activities.hosted.caller import PAGE_SIZE, PAGES_LIMIT, Caller
+from activities.hosted.naming import numbered
 from activities.hosted.reading import flag, number, part, text
 from activities.hosting import HookWish
-from model.failure import NotFound, UserFailure
+from model.failure import NotFound
 from model.hosting import (
     FailedDelivery,
     HookEvent,
@@ -74,7 +75,7 @@ class GitHub:
 
     async def comment(self, comment: HostedComment) -> str:
         """A comment on the pull request, which GitHub takes for an issue."""
-        issue = f"{self._path}/issues/{_request(comment.change)}/comments"
+        issue = f"{self._path}/issues/{numbered(comment.change)}/comments"
         content = {"body": comment.body}
 
         async def own() -> list[str]:
@@ -82,7 +83,7 @@ class GitHub:
             return [number(each, "id") for each in found if text(each, "body").startswith(comment.marker)]
 
         async def update(known: str) -> None:
-            await self._caller.call("PATCH", f"{self._path}/issues/comments/{_request(known)}", content)
+            await self._caller.call("PATCH", f"{self._path}/issues/comments/{numbered(known)}", content)
 
         async def create() -> str:
             return number(await self._caller.call("POST", issue, content), "id")
@@ -100,7 +101,7 @@ class GitHub:
 
     async def change(self, change: str) -> HostedChange:
         """The pull request."""
-        found = await self._caller.call("GET", f"{self._path}/pulls/{_request(change)}")
+        found = await self._caller.call("GET", f"{self._path}/pulls/{numbered(change)}")
         head, base = part(found, "head"), part(found, "base")
         source, target = text(part(head, "repo"), "full_name"), text(part(base, "repo"), "full_name")
         merged = flag(found, "merged")
@@ -140,13 +141,13 @@ class GitHub:
 
     async def update_hook(self, hook: str, wish: HookWish) -> HostedHook:
         """The whole configuration is replaced."""
-        made = await self._caller.call("PATCH", f"{self._path}/hooks/{_request(hook)}", self._wished(wish))
+        made = await self._caller.call("PATCH", f"{self._path}/hooks/{numbered(hook)}", self._wished(wish))
         return self._hook(made)
 
     async def delete_hook(self, hook: str) -> None:
         """As the Protocol says."""
         try:
-            await self._caller.call("DELETE", f"{self._path}/hooks/{_request(hook)}")
+            await self._caller.call("DELETE", f"{self._path}/hooks/{numbered(hook)}")
         except NotFound:
             return
 
@@ -160,7 +161,7 @@ class GitHub:
 
     async def redeliver(self, delivery: FailedDelivery) -> None:
         """A new attempt, which carries the delivery id of the first."""
-        attempts = f"{self._path}/hooks/{_request(delivery.hook)}/deliveries/{_request(delivery.id)}/attempts"
+        attempts = f"{self._path}/hooks/{numbered(delivery.hook)}/deliveries/{numbered(delivery.id)}/attempts"
         await self._caller.call("POST", attempts)
 
     async def _check(self, status: HostedStatus) -> str:
@@ -179,7 +180,7 @@ class GitHub:
         known = status.remote or await self._checked(status)
         if known:
             try:
-                await self._caller.call("PATCH", f"{self._path}/check-runs/{_request(known)}", content)
+                await self._caller.call("PATCH", f"{self._path}/check-runs/{numbered(known)}", content)
                 return known
             except NotFound:
                 pass
@@ -282,14 +283,3 @@ def _seconds(stamp: str) -> float:
         return datetime.fromisoformat(stamp).timestamp()
     except ValueError:
         return 0
-
-
-def _request(name: str) -> str:
-    """A number that goes into an address.
-
-    Raises:
-        UserFailure: `NotANumber`.
-    """
-    if not (name.isascii() and name.isdigit() and len(name) < 20):
-        raise UserFailure("NotANumber", "Pull requests, comments and webhooks have numbers there.")
-    return name
