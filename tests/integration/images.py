@@ -75,6 +75,11 @@ def busybox(
     return image
 
 
+def busybox_layer() -> bytes:
+    """The files of the image, for one that is pushed."""
+    return _layer({})
+
+
 def _layer(programs: Mapping[str, Path]) -> bytes:
     program = shutil.which("busybox")
     if program is None:
