@@ -8,6 +8,7 @@ from activities.apiserver import ApiServer
 from activities.hosts import Hosts
 from activities.repositories import Repositories
 from model.change_request import ChangeRequest
+from model.failure import UserFailure
 from model.hosting import Permission
 from model.resources.repository import Repository
 from model.trust import Trust, TrustRules, judge, merged, needs_permission
@@ -57,7 +58,7 @@ def rules_of(repositories: list[Repository]) -> TrustRules:
 
 
 async def permission_of(hosts: Hosts, repositories: list[Repository], login: str) -> Permission | None:
-    """What the provider lets somebody do; None when there is none to be asked.
+    """What the provider lets somebody do; None when there is none to be asked, or none that tells.
 
     Raises:
         NotFound, UserFailure, InfrastructureFailure: as `activities.hosting.Hosting`.
@@ -65,5 +66,9 @@ async def permission_of(hosts: Hosts, repositories: list[Repository], login: str
     for repository in repositories:
         if hosts.place(repository) is not None:
             async with hosts.open(repository) as provider:
-                return await provider.permission(login)
+                try:
+                    return await provider.permission(login)
+                except UserFailure as failure:
+                    if failure.reason != "NotOffered":
+                        raise
     return None

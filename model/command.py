@@ -5,6 +5,7 @@ is somebody else's word or an example, and no command.
 """
 
 import re
+from difflib import get_close_matches
 from typing import Literal, get_args
 
 from model.comment import BODY_LIMIT
@@ -43,7 +44,7 @@ class Command(Value):
 
 
 class Misread(Value):
-    """A line that was meant to be a command and is none: the word, and why. `known`: such a command exists."""
+    """A line that is no command though it looks like one: the word, and why. `known`: it is nearly one of ours."""
 
     word: str
     message: str
@@ -85,7 +86,11 @@ def parse(body: str) -> Commands:
 
 def _read(verb: str, arguments: list[str]) -> Command | Misread:
     if verb not in _ARGUMENTS:
-        return Misread(word=verb, message=f"There is no command /{verb}; /help lists them.")
+        # Other bots have commands of their own: only what looks like one of ours is ours to correct.
+        near = get_close_matches(verb, VERBS, n=1, cutoff=0.75)
+        meant = f"; did you mean /{near[0]}?" if near else ";"
+        message = f"There is no command /{verb}{meant} /help lists them."
+        return Misread(word=verb, message=message, known=bool(near))
     least, most, usage = _ARGUMENTS[verb]
     if not least <= len(arguments) <= most:
         return Misread(word=verb, message=f"Write {usage}.", known=True)

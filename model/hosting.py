@@ -41,7 +41,7 @@ class HostedComment(Value):
 
 class HostedChange(Value):
     """A change request as its provider knows it now. `head_url` is where its branch can be fetched, empty when
-    the fork is gone."""
+    the fork is gone; `merged_as` is the commit that it was taken in as, where that is known."""
 
     change: str
     title: str = ""
@@ -53,6 +53,7 @@ class HostedChange(Value):
     association: str = ""
     fork: bool = False
     head_url: str = ""
+    merged_as: str = ""
 
 
 class HostedHook(Value):

@@ -17,6 +17,7 @@ from activities.build_limits import BuildLimits
 from activities.build_queues import BuildQueues
 from activities.builds import Builds
 from activities.cluster import Cluster
+from activities.commenting import Commenting
 from activities.commits import Commits
 from activities.followers import Followers
 from activities.git import Git
@@ -56,6 +57,7 @@ from activities.webhooks import Webhooks
 from model import ids
 from model.destination import Reach
 from model.failure import Failure
+from worker.acting import acting
 from worker.failures import FailureInterceptor
 from worker.guard import Guard, require_guarded
 from worker.keys import proof_keys, seal_keys
@@ -137,7 +139,8 @@ def control_worker(
     gitops = (GitOpsRepositories(settings.mirrors, secrets, git), Reconciliation(apiserver), Commits(client))
     bindings = Bindings(apiserver, client, resources)
     previews = (Previews(client), PreviewPlans(apiserver, resources), Requests(apiserver, hosts))
-    requests = (Trusting(apiserver, hosts), Adoption(client, resources))
+    comments = (Commenting(apiserver, hosts, client), acting(client, settings, apiserver, hosts))
+    requests = (Trusting(apiserver, hosts), Adoption(client, resources), *comments)
     statuses = CommitStatuses(client, apiserver, hosts, settings.temporal.ui_url)
     entities = (Images(apiserver), Lanes(client), Ledgers(client), statuses, queues)
     webhooks = Webhooks(apiserver, hosts, WebhookSecrets(apiserver))

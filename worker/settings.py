@@ -53,7 +53,9 @@ class Settings(BaseSettings):
     ClusterWorkflowPlane does not say. `outbound_hosts` (a JSON list of `host` or `host:port`) are those
     that declared addresses of webhooks, providers and repositories may name although they lead to the very machine
     that calls; with `outbound_private` false, private networks too are closed to all others. `public_url` is the
-    server's address as providers reach it, for webhooks that are registered.
+    server's address as providers reach it, for webhooks that are registered. `acting_key` (a control worker's) is the
+    file of a private key by which commands in comments speak for those who wrote them; its public half is among
+    the proof keys.
     """
 
     model_config = SettingsConfigDict(env_prefix="TOWPATH_")
@@ -72,6 +74,7 @@ class Settings(BaseSettings):
     signing_key: Path | None = None
     proof_keys: Path | None = None
     seal_keys: Path | None = None
+    acting_key: Path | None = None
     prometheus: str = ""
     prometheus_servers: dict[str, str] = {}
     plane_builds: dict[str, int] = {}

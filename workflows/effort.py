@@ -90,6 +90,9 @@ TABLE: dict[str, Effort] = {
     "jobs.run": Effort(once=8 * 3600, overall=16 * 3600, heartbeat=6, finish_when_cancelled=True),
     # As long as a build of the branch may take.
     "adoption.find": Effort(once=7 * 3600, overall=14 * 3600, heartbeat=6),
+    "comments.look": Effort(once=60, overall=3600, heartbeat=6, retry=PATIENT),
+    "comments.act": Effort(once=60, overall=1800, retry=PATIENT),
+    "comments.reply": Effort(once=60, overall=1800, heartbeat=6, retry=PATIENT),
     "trusting.judge": Effort(once=30, overall=3600, retry=PATIENT),
     "previews.candidates": Effort(once=20, overall=3600),
     "previews.plan": Effort(once=20, overall=3600),
@@ -117,6 +120,9 @@ TABLE: dict[str, Effort] = {
     "gitops.applied": Effort(once=3600 + 60, overall=2 * 3600, heartbeat=6),
     "bindings.look": Effort(once=15, overall=3600),
     "bindings.answer": Effort(once=15, overall=600),
+    # Whatever goes wrong with a sink is a result; the outbox itself tries again for a day.
+    "sinks.deliver": Effort(once=300, overall=900, heartbeat=0),
+    "outboxes.publish": Effort(once=10, overall=3600),
     "images.followers": Effort(once=15, overall=3600),
     "images.known": Effort(once=15, overall=3600),
     "images.resolve": Effort(once=120, overall=6 * 3600, retry=PATIENT),

@@ -95,6 +95,7 @@ class Azure(WithoutDeployments, WithoutDeliveries):
             author=text(part(found, "createdBy"), "uniqueName"),
             fork=bool(fork),
             head_url=text(fork, "remoteUrl") or text(part(found, "repository"), "remoteUrl"),
+            merged_as=text(part(found, "lastMergeCommit"), "commitId") if status == "completed" else "",
         )
 
     async def hooks(self) -> list[HostedHook]:

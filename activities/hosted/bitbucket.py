@@ -101,6 +101,7 @@ class Bitbucket(WithoutDeployments, WithoutDeliveries):
             author=text(author, "account_id") or text(author, "nickname"),
             fork=not name or name != text(part(target, "repository"), "full_name"),
             head_url=f"https://bitbucket.org/{name}.git" if name else "",
+            merged_as=text(part(found, "merge_commit"), "hash") if state == "MERGED" else "",
         )
 
     async def hooks(self) -> list[HostedHook]:

@@ -108,6 +108,7 @@ class BitbucketDataCenter(WithoutDeployments, WithoutDeliveries):
             author=text(part(part(found, "author"), "user"), "name"),
             fork=number(origin, "id") != number(part(target, "repository"), "id"),
             head_url=addresses[0] if addresses else "",
+            merged_as=text(part(part(found, "properties"), "mergeCommit"), "id") if state == "MERGED" else "",
         )
 
     async def hooks(self) -> list[HostedHook]:

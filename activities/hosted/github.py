@@ -117,6 +117,8 @@ class GitHub:
             # A deleted fork leaves no repository behind.
             fork=not source or source.lower() != target.lower(),
             head_url=text(part(head, "repo"), "clone_url"),
+            # Before it is merged, this is a commit that GitHub has made to try.
+            merged_as=text(found, "merge_commit_sha") if merged else "",
         )
 
     async def deployment(self, deployment: HostedDeployment) -> str:

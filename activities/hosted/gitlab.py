@@ -109,6 +109,9 @@ class GitLab:
             author=text(part(found, "author"), "username"),
             fork=fork,
             head_url=await self._address(source) if fork and source else "",
+            merged_as=(text(found, "merge_commit_sha") or text(found, "squash_commit_sha") or text(found, "sha"))
+            if state == "merged"
+            else "",
         )
 
     async def deployment(self, deployment: HostedDeployment) -> str:

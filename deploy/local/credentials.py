@@ -41,11 +41,22 @@ def signing_key(settings: Settings) -> Path:
     return path
 
 
+def acting_key(settings: Settings) -> Path:
+    """The control worker's private key, for commands that people write in comments."""
+    path = settings.secrets / "acting-key.pem"
+    _kept(path, _new_signing_key)
+    return path
+
+
 def proof_keys(settings: Settings) -> Path:
-    """The public half of ``signing_key``, for the workers."""
-    key = load_pem_private_key(signing_key(settings).read_bytes(), password=None)
-    pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return write_text(settings.secrets / "proof-keys.pem", pem.decode(), mode=0o600)
+    """The public halves of ``signing_key`` and ``acting_key``, for the workers."""
+    pem = "".join(_public(path) for path in (signing_key(settings), acting_key(settings)))
+    return write_text(settings.secrets / "proof-keys.pem", pem, mode=0o600)
+
+
+def _public(path: Path) -> str:
+    key = load_pem_private_key(path.read_bytes(), password=None)
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def seal_keys(settings: Settings) -> Path:

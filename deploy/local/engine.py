@@ -96,6 +96,7 @@ def _guard(settings: Settings) -> Mapping[str, str]:
     return {
         "TOWPATH_PROOF_KEYS": str(credentials.proof_keys(settings)),
         "TOWPATH_SEAL_KEYS": str(credentials.seal_keys(settings)),
+        "TOWPATH_ACTING_KEY": str(credentials.acting_key(settings)),
     }
 
 

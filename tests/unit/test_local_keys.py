@@ -19,9 +19,11 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(cache=tmp_path / "cache", state=tmp_path / "state")
 
 
-def test_workers_trust_what_the_server_signs(settings: Settings) -> None:
-    key = signing_key(credentials.signing_key(settings))
-    assert list(proof_keys(credentials.proof_keys(settings))) == [key_id(key.public_key().public_bytes_raw())]
+def test_workers_trust_what_the_server_and_those_who_act_for_comments_sign(settings: Settings) -> None:
+    keys = [signing_key(path(settings)) for path in (credentials.signing_key, credentials.acting_key)]
+    ids = [key_id(key.public_key().public_bytes_raw()) for key in keys]
+    assert len(set(ids)) == 2
+    assert list(proof_keys(credentials.proof_keys(settings))) == ids
     ring = seal_keys(credentials.seal_keys(settings))
     assert list(ring.secrets) == [ring.active]
     assert seal_keys(credentials.seal_keys(settings)).secrets == ring.secrets
