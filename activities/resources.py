@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from temporalio import activity
@@ -47,17 +47,33 @@ class ReleasedQuestion(Value):
     commit: str
 
 
+class Announcer(Protocol):
+    """Tells programs."""
+
+    async def announce(self, note: Note) -> None:
+        """Put a note where programs get it; the same activity tried again says the same.
+
+        Raises:
+            InfrastructureFailure: it could not be put there.
+        """
+        ...
+
+
 class Resources:
     """Reads components and pipelines, records releases, writes status and Events.
 
     Args:
         server: the control plane's API server.
         followers: who follows which branch; without it every push reads all components.
+        announcer: tells programs what people are told.
     """
 
-    def __init__(self, server: ApiServer, followers: Followers | None = None) -> None:
+    def __init__(
+        self, server: ApiServer, followers: Followers | None = None, announcer: Announcer | None = None
+    ) -> None:
         self._server = server
         self._followers = followers
+        self._announcer = announcer
         self._declarations = Declarations(server)
 
     @activity.defn(name="resources.components_for")
@@ -82,6 +98,16 @@ class Resources:
         # The index may be behind, and of what it names one may be unreadable by now: that nobody follows is
         # only said, and that one is broken only told, after a look at all there is.
         return [component for component in await self._declarations.all() if _follows(component, push)]
+
+    async def built_from(self, repository: str) -> list[Component]:
+        """The components that name a repository (its normalised address), whether they follow it or not."""
+        found = await self._declarations.all()
+        return [each for each in found if each.source is not None and normalise(each.source.url) == repository]
+
+    @staticmethod
+    def following(components: Sequence[Component], push: Push) -> list[Component]:
+        """Those of the components that follow a push."""
+        return [component for component in components if _follows(component, push)]
 
     @activity.defn(name="resources.component")
     async def component(self, key: ComponentKey) -> Component | None:
@@ -211,6 +237,16 @@ class Resources:
 
         For a component that was deleted meanwhile there is nobody to tell: that is logged, and all.
         """
+        told = await asyncio.gather(self._tell(note), self._announce(note), return_exceptions=True)
+        for failure in told:
+            if isinstance(failure, BaseException):
+                raise failure
+
+    async def _announce(self, note: Note) -> None:
+        if self._announcer is not None:
+            await self._announcer.announce(note)
+
+    async def _tell(self, note: Note) -> None:
         key = note.component.key
         obj = await self._object(note.component)
         if obj is None:

@@ -97,6 +97,11 @@ def poison(provider: str, digest: str) -> str:
     return f"poison/{quote(provider, safe='')}/{digest}"
 
 
+def outbox(namespace: str, subscription: str) -> str:
+    """Id of the entity that keeps what waits to be sent to a subscriber."""
+    return f"outbox/{namespace}/{subscription}"
+
+
 def preview(component: ComponentKey, change: str) -> str:
     """Id of the entity that owns a component's preview of one change."""
     return f"preview/{component}/{change}"

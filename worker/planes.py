@@ -31,6 +31,7 @@ from activities.lanes import Lanes
 from activities.ledgers import Ledgers
 from activities.marks import Marks
 from activities.outbound import Outbound
+from activities.outboxes import Outboxes
 from activities.outside import Outside
 from activities.preview_namespace import PreviewNamespace
 from activities.preview_plans import PreviewPlans
@@ -43,10 +44,12 @@ from activities.requests import Requests
 from activities.resources import Resources
 from activities.rulewatch import RuleWatch
 from activities.secrets import Secrets
+from activities.sinks import Sinks
 from activities.soaking import Soaking
 from activities.source import Source
 from activities.standings import Standings
 from activities.statuses import CommitStatuses
+from activities.subscribers import Subscribers
 from activities.tags import Tags
 from activities.timetable import Timetable
 from activities.trusting import Trusting
@@ -71,6 +74,7 @@ from workflows.delivery import Delivery
 from workflows.image_delivery import ImageDelivery
 from workflows.lane import Lane
 from workflows.ledger import Ledger
+from workflows.outbox import Outbox
 from workflows.poison import Poison
 from workflows.preview import Preview
 from workflows.promotion import Promotion
@@ -100,6 +104,7 @@ WORKFLOWS: Sequence[type] = (
     ImageDelivery,
     Ledger,
     Poison,
+    Outbox,
     Preview,
     Registration,
     ReleaseSet,
@@ -120,7 +125,12 @@ def activities_of(instance: object) -> list[Callable[..., Any]]:
 
 
 def control_worker(
-    client: Client, settings: Settings, apiserver: ApiServer, followers: Followers | None = None, **options: Any
+    client: Client,
+    settings: Settings,
+    apiserver: ApiServer,
+    followers: Followers | None = None,
+    subscribers: Subscribers | None = None,
+    **options: Any,
 ) -> Worker:
     """The control plane's worker: the workflows, the declared resources, Git, and Temporal itself.
 
@@ -132,7 +142,8 @@ def control_worker(
     outbound = Outbound(Reach(hosts=settings.outbound_hosts, private=settings.outbound_private))
     git = Git(reachable=GitAddress(outbound))
     source = Source(settings.mirrors, Secrets(apiserver), git)
-    resources, secrets = Resources(apiserver, followers), Secrets(apiserver)
+    outboxes = Outboxes(client, subscribers or Subscribers(apiserver))
+    resources, secrets = Resources(apiserver, followers, outboxes if subscribers else None), Secrets(apiserver)
     queues = BuildQueues(client, BuildLimits(apiserver, settings.plane_builds))
     hosts = Hosts(secrets, outbound)
     gates = (Timetable(), Standings(client, resources), Outside(secrets, outbound))
@@ -144,7 +155,7 @@ def control_worker(
     statuses = CommitStatuses(client, apiserver, hosts, settings.temporal.ui_url)
     entities = (Images(apiserver), Lanes(client), Ledgers(client), statuses, queues)
     webhooks = Webhooks(apiserver, hosts, WebhookSecrets(apiserver))
-    told = (bindings, *previews, *requests, webhooks)
+    told = (bindings, *previews, *requests, webhooks, outboxes, Sinks(apiserver, secrets, outbound))
     instances = (source, resources, Tags(apiserver, client), *entities, Marks(apiserver), *gates, *gitops, *told)
     return _worker(client, ids.CONTROL_QUEUE, instances, workflows=WORKFLOWS, guards=(guard,), **options)
 
@@ -195,13 +206,14 @@ async def serving(plane: Plane, client: Client, settings: Settings) -> AsyncIter
     registry = Registry(settings.registry, insecure=settings.registry_insecure) if plane == "build" else None
     try:
         if plane == "control":
-            followers = Followers(apiserver)
+            followers, subscribers = Followers(apiserver), Subscribers(apiserver)
             async with (
                 _beside(followers.run()),
+                _beside(subscribers.run()),
                 _beside(RuleWatch(apiserver, client).run()),
                 admission_worker(client, settings),
             ):
-                yield control_worker(client, settings, apiserver, followers)
+                yield control_worker(client, settings, apiserver, followers, subscribers)
         elif plane == "data":
             yield data_worker(client, settings, apiserver)
         else:

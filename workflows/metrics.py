@@ -18,7 +18,9 @@ ROLLOUT_SECONDS = "towpath_rollout_seconds"
 LEAD_SECONDS = "towpath_lead_seconds"
 PREVIEWS = "towpath_previews_total"
 IMAGES = "towpath_images_total"
+EVENTS = "towpath_cloudevents_total"
 STATUSES_GIVEN_UP = "towpath_statuses_given_up_total"
+SWEPT = "towpath_swept_total"
 FORGOTTEN_REFS = "towpath_forgotten_refs_total"
 
 QUEUE_RUNNING = "towpath_queue_running"
@@ -80,6 +82,12 @@ def imported(outcome: str) -> None:
     _count(IMAGES, "Images from outside that have been dealt with, by outcome.", outcome=outcome)
 
 
+def sent_events(outcome: str, number: int) -> None:
+    """Of the events for subscribers, so many were delivered, retried, refused, expired or overflowed."""
+    counter = workflow.metric_meter().create_counter(EVENTS, "CloudEvents for subscribers, by outcome.")
+    counter.add(number, {"outcome": outcome})
+
+
 def previewed(project: str, result: str) -> None:
     """A preview has come to something; `result` is ready or failed, or by whom it was ended."""
     _count(PREVIEWS, "What previews have come to.", project=project, result=result)
@@ -104,6 +112,11 @@ def queue_corrected(plane: str, ended: int, found: int, silent: int) -> None:
     for what, number in (("ended", ended), ("found", found), ("silent", silent)):
         if number:
             counter.add(number, {"plane": plane, "what": what})
+
+
+def swept(found: str) -> None:
+    """A sweep has started what nobody had announced; `found` is a push, a deletion or a delivery."""
+    _count(SWEPT, "What sweeps have found that nobody had announced.", found=found)
 
 
 def forgotten(number: int) -> None:

@@ -15,6 +15,7 @@ from model.resources.promotion_policy import PromotionPolicy
 from model.resources.release_binding import ReleaseBinding
 from model.resources.repository import Repository
 from model.resources.secret_reference import SecretReference
+from model.resources.subscription import Subscription
 from model.resources.workload import OpenChoreoWorkload
 
 DECLARED: tuple[type[Declared], ...] = (
@@ -37,5 +38,6 @@ DECLARED: tuple[type[Declared], ...] = (
     PromotionPolicy,
     Freeze,
     Repository,
+    Subscription,
     *KEPT,
 )
