@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from model.failure import UserFailure
 
 _SCP = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?([A-Za-z0-9][A-Za-z0-9.-]*):([A-Za-z0-9_~][^:\s]*)")
-_REF = re.compile(r"refs/(heads|tags)/[A-Za-z0-9_][^\x00-\x20\x7f~^:?*\[\\]*")
+_REF = re.compile(r"refs/(heads|tags)/[^\x00-\x20\x7f~^:?*\[\\]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 SCHEMES = frozenset({"https", "http", "ssh"})
 ADDRESS_LIMIT = 2048
@@ -79,6 +79,7 @@ def check_ref(ref: str) -> str:
     bad = (
         len(ref) > REF_LIMIT
         or not _REF.fullmatch(ref)
+        or not ref.isprintable()
         or ".." in ref
         or "//" in ref
         or "@{" in ref

@@ -94,7 +94,7 @@ def test_a_tag_is_a_push_of_its_commit(dialect: Any) -> None:
     assert (push.ref, push.after) == ("refs/tags/v1.2.3", NEWER)
 
 
-REFS = st.sampled_from(["refs/heads/main", "refs/heads/feature/ü", "refs/tags/v1.0.0", "refs/heads/release/1.x"])
+REFS = st.sampled_from(["refs/heads/main", "refs/heads/über/ß", "refs/tags/v1.0.0", "refs/heads/release/1.x"])
 COMMITS = st.text("0123456789abcdef", min_size=40, max_size=40).filter(lambda text: text != ZERO)
 
 
@@ -251,6 +251,8 @@ IGNORED: list[tuple[Delivery, str]] = [
     (azure.delivery("build.complete", {}), "EventNotUsed"),
     (azure.pushes(), "NothingMoved"),
     (git.delivery("release", {}), "EventNotUsed"),
+    (git.push("refs/notes/commits"), "RefNotUsed"),
+    (azure.push("refs/pull/12/merge"), "RefNotUsed"),
 ]
 
 

@@ -2,7 +2,7 @@
 
 from model.actor import Actor
 from model.failure import UserFailure
-from model.push import ZERO_ID, Push
+from model.push import ZERO_ID, Ignored, Push
 from model.ref_deleted import RefDeleted
 from model.repository import check_address, check_commit, check_ref, normalise
 from triggers.webhooks.envelope import Envelope
@@ -19,14 +19,17 @@ def moved(
     forced: bool = False,
     pusher: str = "",
     email: str = "",
-) -> Push | RefDeleted:
+) -> Push | RefDeleted | Ignored:
     """The push that a moved ref is, or its deletion. `before` and `after` are all zeros where there is none.
 
-    A deleted ref is never built: what stood for it ends.
+    A deleted ref is never built: what stood for it ends. What is neither branch nor tag (notes, merges that a
+    server makes for its requests) starts nothing, and does not keep the others of its delivery from it.
 
     Raises:
         UserFailure: `BadRepositoryAddress`, `BadRef`, `BadCommit`.
     """
+    if ref.startswith("refs/") and not ref.startswith(tuple(_PREFIXES.values())):
+        return envelope.ignored("RefNotUsed", "Only branches and tags start something.")
     for commit in (before, after):
         if commit:
             check_commit(commit)

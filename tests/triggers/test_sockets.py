@@ -1,0 +1,105 @@
+"""Senders who send without end, too slowly or too much, over real sockets and at every address."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from tests.triggers.serving import SECRET, Parts, build
+from triggers.server import PROVIDERS, REGISTRIES, UNSIGNED, ServerSettings
+
+LIMIT = 256 * 1024
+PIECE = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+ROUTES = [f"/webhooks/{each.name}" for each in (*PROVIDERS, *REGISTRIES)]
+ROUTES += [f"/webhooks/{each.name}/{SECRET}" for each in UNSIGNED]
+every_route = pytest.mark.parametrize("route", ROUTES)
+
+
+@contextlib.asynccontextmanager
+async def listening(settings: ServerSettings, folder: Path) -> AsyncIterator[int]:
+    """The port of a real server."""
+    config = uvicorn.Config(build(Parts(settings=settings), folder), log_config=None)
+    server = uvicorn.Server(config)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            while True:
+                status, _ = await sent(listener.getsockname()[1], b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+                if status == 200:
+                    break
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await serving
+
+
+async def sent(port: int, head: bytes, pieces: int = 0) -> tuple[int, int]:
+    """Send the head and then pieces for as long as they are taken: the status, and the bytes that were sent."""
+    while True:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            break
+        except ConnectionRefusedError:
+            await asyncio.sleep(0.01)
+    count = 0
+    try:
+        writer.write(head)
+        answer = asyncio.create_task(reader.readline())
+        while count < pieces and not answer.done():
+            writer.write(PIECE)
+            count += 1
+            with contextlib.suppress(ConnectionError):
+                await writer.drain()
+            await asyncio.sleep(0)
+        return int((await answer).split()[1]), count * len(PIECE)
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+def head(route: str, *headers: str) -> bytes:
+    return "\r\n".join([f"POST {route} HTTP/1.1", "Host: x", *headers, "", ""]).encode()
+
+
+@pytest.fixture(scope="module")
+async def small(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[int]:
+    """A server that takes little."""
+    settings = ServerSettings(webhook_secrets=(SECRET,), webhook_body_limit=LIMIT, body_seconds=60)
+    async with listening(settings, tmp_path_factory.mktemp("small")) as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+async def hasty(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[int]:
+    """A server that does not wait long."""
+    settings = ServerSettings(webhook_secrets=(SECRET,), body_seconds=0.2)
+    async with listening(settings, tmp_path_factory.mktemp("hasty")) as port:
+        yield port
+
+
+@every_route
+async def test_an_endless_body_is_refused_while_it_comes(small: int, route: str) -> None:
+    """In pieces and without a length: 64 MiB would come, and the refusal is there long before."""
+    status, taken = await sent(small, head(route, "Transfer-Encoding: chunked"), pieces=1000)
+    assert status == 413
+    # Beyond the limit there is what lies in the sockets' buffers.
+    assert taken < 32 * 1024 * 1024
+
+
+@every_route
+async def test_a_body_that_says_it_is_too_long_is_refused_at_once(small: int, route: str) -> None:
+    for length in (LIMIT + 1, 26 * 1024 * 1024, 10**30):
+        status, _ = await sent(small, head(route, f"Content-Length: {length}"))
+        assert status in (400, 413) if length == 10**30 else status == 413
+
+
+@every_route
+async def test_a_slow_sender_is_not_waited_for(hasty: int, route: str) -> None:
+    assert (await sent(hasty, head(route, "Transfer-Encoding: chunked")))[0] == 408
+    assert (await sent(hasty, head(route, "Content-Length: 100")))[0] == 408
