@@ -40,6 +40,7 @@ from activities.progress import Progress
 from activities.prometheus import DEFAULT, Prometheus
 from activities.reconciliation import Reconciliation
 from activities.registry import Registry
+from activities.remains import RemainsOf
 from activities.requests import Requests
 from activities.resources import Resources
 from activities.rulewatch import RuleWatch
@@ -151,7 +152,8 @@ def control_worker(
     bindings = Bindings(apiserver, client, resources)
     previews = (Previews(client), PreviewPlans(apiserver, resources), Requests(apiserver, hosts))
     comments = (Commenting(apiserver, hosts, client), acting(client, settings, apiserver, hosts))
-    requests = (Trusting(apiserver, hosts), Adoption(client, resources), *comments)
+    remains = RemainsOf(apiserver, settings.mirrors, secrets, client, git)
+    requests = (Trusting(apiserver, hosts), Adoption(client, resources), remains, *comments)
     statuses = CommitStatuses(client, apiserver, hosts, settings.temporal.ui_url)
     entities = (Images(apiserver), Lanes(client), Ledgers(client), statuses, queues)
     webhooks = Webhooks(apiserver, hosts, WebhookSecrets(apiserver))

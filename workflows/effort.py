@@ -96,6 +96,7 @@ TABLE: dict[str, Effort] = {
     "comments.look": Effort(once=60, overall=3600, heartbeat=6, retry=PATIENT),
     "comments.act": Effort(once=60, overall=1800, retry=PATIENT),
     "comments.reply": Effort(once=60, overall=1800, heartbeat=6, retry=PATIENT),
+    "deletions.look": Effort(once=120, overall=6 * 3600, retry=PATIENT),
     "trusting.judge": Effort(once=30, overall=3600, retry=PATIENT),
     "previews.candidates": Effort(once=20, overall=3600),
     "previews.plan": Effort(once=20, overall=3600),
