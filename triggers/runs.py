@@ -23,7 +23,7 @@ from model import ids
 from model.failure import Conflict, Failure, InfrastructureFailure, NotFound
 from model.key import ComponentKey
 from triggers.signing import Signer, refuse_to_act
-from workflows.attributes import COMPONENT
+from workflows.attributes import COMPONENT, REPOSITORY
 
 Kind = Literal[
     "Build",
@@ -53,6 +53,7 @@ class Run:
     started_at: float
     closed_at: float = 0
     request: str = ""
+    type: str = ""
     attributes: TypedSearchAttributes = field(default_factory=lambda: TypedSearchAttributes([]), compare=False)
 
     @property
@@ -86,6 +87,11 @@ class Runs(Protocol):
 
     async def find_below(self, kind: Kind, prefix: str, limit: int) -> list[Run]:
         """The runs of a kind whose ids begin so: running ones and the most recently closed, newest start first."""
+        ...
+
+    async def of_types(self, types: tuple[str, ...], repository: str, limit: int) -> list[Run]:
+        """The runs of some workflow types, of one repository unless that is empty: running ones and the most
+        recently closed, newest start first."""
         ...
 
     async def start(
@@ -179,6 +185,13 @@ class TemporalRuns:
         query = f'WorkflowType = "{kind}" AND WorkflowId STARTS_WITH "{prefix}"'
         return await self._found(query, limit, prefix)
 
+    async def of_types(self, types: tuple[str, ...], repository: str, limit: int) -> list[Run]:
+        """As the Protocol says."""
+        query = f"WorkflowType IN ({', '.join(f'{chr(34)}{each}{chr(34)}' for each in types)})"
+        if repository:
+            query += f' AND {REPOSITORY.name} = "{repository}"'
+        return await self._found(query, limit, repository or "the list of events")
+
     async def _found(self, query: str, limit: int, subject: str) -> list[Run]:
         found: dict[str, Run] = {}
         try:
@@ -257,6 +270,7 @@ async def _run(execution: WorkflowExecution) -> Run:
         started_at=execution.start_time.timestamp(),
         closed_at=execution.close_time.timestamp() if execution.close_time else 0,
         request=request if isinstance(request, str) else "",
+        type=execution.workflow_type or "",
         attributes=execution.typed_search_attributes,
     )
 

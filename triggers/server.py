@@ -39,6 +39,7 @@ from model.component import Component
 from model.failure import Failure
 from triggers.api import builds as builds_api
 from triggers.api import components as components_api
+from triggers.api import events as events_api
 from triggers.api import freezes as freezes_api
 from triggers.api import gates as gates_api
 from triggers.api import lanes as lanes_api
@@ -55,6 +56,7 @@ from triggers.builds import Builds
 from triggers.capped import CappedBodies
 from triggers.declared import Declared, SecretReader
 from triggers.deliveries import Deliveries
+from triggers.events import Events
 from triggers.gates import Gates, Rules
 from triggers.image_watch import ImageWatch
 from triggers.lanes import Lanes
@@ -211,6 +213,7 @@ def application(
         starter=starter,
         builds=Builds(runs, link),
         deliveries=Deliveries(runs, link),
+        events=Events(runs, link),
         promotions=Promotions(runs, link),
         lanes=Lanes(runs, link),
         sets=Sets(runs, link),
@@ -238,7 +241,8 @@ def application(
         app.router.routes.append(secret_route(provider.name, receive(provider)))
     app.router.routes.append(Route("/webhooks/cloudevents", _permit, methods=["OPTIONS"]))
     moving = (promotions_api, gates_api, freezes_api, lanes_api, revisions_api)
-    for module in (components_api, builds_api, releases_api, *moving, previews_api, repositories_api, sets_api):
+    coming = (components_api, repositories_api, events_api)
+    for module in (*coming, builds_api, releases_api, *moving, previews_api, sets_api):
         app.include_router(module.router, prefix=API)
     _add_health(app, declared, metrics)
     _add_problems(app)

@@ -38,6 +38,21 @@ class ComponentView(Value):
     environments: tuple[EnvironmentNote, ...] = ()
 
 
+class EventView(Value):
+    """What a sender announced (or was found, or asked for): `kind` is push, change, deleted, comment, image or
+    poison, `status` Temporal's of the workflow that takes care of it, `stage` how far that is or how it ended,
+    `at` when it came, in seconds since the epoch."""
+
+    workflow: str
+    kind: str
+    status: str
+    stage: str = ""
+    repository: str = ""
+    commit: str = ""
+    at: float = 0
+    url: str = ""
+
+
 class ConditionView(Value):
     """A condition on an object, as Kubernetes has them."""
 

@@ -23,6 +23,7 @@ from model.workload import Workload
 from triggers.api.access import LogPiece
 from triggers.runs import Kind, Run
 from triggers.starter import Started, Stored
+from workflows.attributes import REPOSITORY
 
 M = TypeVar("M", bound=BaseModel)
 URL = "https://git.example/team/hello-world.git"
@@ -145,6 +146,16 @@ class FakeRuns:
 
     async def find_below(self, kind: Kind, prefix: str, limit: int) -> list[Run]:
         found = [run for run in self.runs.values() if run.workflow.startswith(prefix)]
+        return sorted(found, key=lambda run: run.started_at, reverse=True)[:limit]
+
+    async def of_types(self, types: tuple[str, ...], repository: str, limit: int) -> list[Run]:
+        if self.down:
+            raise InfrastructureFailure("TemporalUnavailable", "Temporal cannot be reached; try again.")
+        found = [
+            run
+            for run in self.runs.values()
+            if run.type in types and repository in ("", run.attributes.get(REPOSITORY))
+        ]
         return sorted(found, key=lambda run: run.started_at, reverse=True)[:limit]
 
     async def start(

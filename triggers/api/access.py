@@ -15,6 +15,7 @@ from model.resources.freeze import Freeze
 from triggers.builds import Builds
 from triggers.declared import Declared, DeclaredComponent
 from triggers.deliveries import Deliveries
+from triggers.events import Events
 from triggers.gates import Gates
 from triggers.lanes import Lanes
 from triggers.previews import Previews
@@ -100,6 +101,7 @@ class Services:
     starter: Starter
     builds: Builds
     deliveries: Deliveries
+    events: Events
     promotions: Promotions
     lanes: Lanes
     sets: Sets

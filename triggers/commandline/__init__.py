@@ -7,6 +7,7 @@ from triggers.commandline import (
     applying,
     building,
     deciding,
+    events,
     gating,
     looking,
     moving,
@@ -19,7 +20,7 @@ from triggers.commandline import (
 from triggers.commandline.application import app
 
 commands = (looking, building, moving, deciding, gating, previewing, steering, applying, sets, signing)
-for group in (*commands, repositories):
+for group in (*commands, events, repositories):
     group.register(app)
 
 __all__ = ["app"]

@@ -24,6 +24,7 @@ from triggers.views import (
     ComponentView,
     DeliveryView,
     DryRun,
+    EventView,
     Explanation,
     FreezeView,
     LaneView,
@@ -183,6 +184,11 @@ class Api:
     def triggered(self, key: ComponentKey, request: str) -> DeliveryView:
         """What a trigger has come to."""
         return DeliveryView.model_validate(self._get(f"{_path(key)}/triggers/{request}"))
+
+    def events(self, repository: str, poison: bool, limit: int) -> list[EventView]:
+        """What senders have announced lately."""
+        answer = self._get("/events", repository=repository, poison=str(poison).lower(), limit=str(limit))
+        return TypeAdapter(list[EventView]).validate_python(answer)
 
     def repositories(self, namespace: str = "") -> list[RepositoryView]:
         """The declared ones."""
