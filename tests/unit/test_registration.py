@@ -2,11 +2,11 @@
 
 import pytest
 
-from model.hosting import FailedDelivery, HostedHook
+from model.hosting import FailedDelivery, HookEvent, HostedHook
 from model.registration import faults_of, hook_address, own
 
 ADDRESS = "https://towpath.example/webhooks/gitea"
-WANTED = ("push", "change", "comment")
+WANTED: tuple[HookEvent, ...] = ("push", "change", "comment")
 
 
 def hook(number: str = "7", url: str = ADDRESS, **changed: object) -> HostedHook:
