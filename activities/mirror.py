@@ -14,7 +14,7 @@ from activities.git import Git
 from model.change_ref import check_fetched
 from model.failure import InfrastructureFailure, UserFailure
 from model.gitops import ROLLOUT_TRAILER, trailer_value
-from model.repository import check_commit, normalise
+from model.repository import check_commit, check_ref, normalise
 
 _LOCK_POLL_SECONDS = 0.02
 _ROLLOUT = f"%(trailers:key={ROLLOUT_TRAILER},valueonly,separator=%x2C)"
@@ -99,6 +99,33 @@ class Mirror:
             raise git.failure(output, self._url, wanted[0])
         # Patterns also match the ends of longer names.
         return {line.partition("\t")[2] for line in output.text.decode().splitlines()} & set(wanted)
+
+    async def heads(self, limit: int) -> dict[str, str]:
+        """The server's branches and tags with the commits that they lead to. Names that Git accepts and we do not
+        are left out.
+
+        Raises:
+            NotFound: `RepositoryNotFound`.
+            UserFailure: `GitAuthFailed`, or `TooManyRefs`.
+            InfrastructureFailure: `GitUnreachable`.
+        """
+        if not (self.folder / "HEAD").exists():
+            await self._create()
+        arguments = ("ls-remote", "--quiet", "--heads", "--tags", "--", self._url)
+        output = await self._program.run(self.folder, arguments, self._basic, self._url)
+        if output.code != 0:
+            raise git.failure(output, self._url, "its refs")
+        found: dict[str, str] = {}
+        for line in output.text.decode(errors="replace").splitlines():
+            commit, _, name = line.partition("\t")
+            # An annotated tag comes twice, the second time with what it stands for.
+            with suppress(UserFailure):
+                found[check_ref(name.removesuffix("^{}"))] = check_commit(commit)
+        if output.cut or len(found) > limit:
+            raise UserFailure(
+                "TooManyRefs", f"{self._url} has more than {limit} branches and tags; delete those nobody needs."
+            )
+        return found
 
     async def fetch(self, *refs: str) -> None:
         """Bring refs and their history here. Hold the lock.

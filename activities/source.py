@@ -25,6 +25,7 @@ APART = "#apart"
 NAME_LIMIT = 200
 REFS_AT_ONCE = 200
 LOOKED_LIMIT = 10_000
+HEADS_LIMIT = 20_000
 PATHS_LIMIT = 5000
 """More paths than this count as unknown, so that histories stay small: then everything is touched."""
 MATCHED_LIMIT = 20_000
@@ -123,6 +124,19 @@ class Source:
             known=look.known,
             anew=look.anew,
         )
+
+    async def heads(self, url: str, namespace: str, secret: str) -> dict[str, str]:
+        """A repository's branches and tags, with the commits that they lead to now.
+
+        Raises:
+            NotFound: `RepositoryNotFound`, `SecretNotFound`.
+            UserFailure: `BadRepositoryAddress`, `GitAuthFailed`, `TooManyRefs`.
+            InfrastructureFailure: `GitUnreachable`, `GitTimeout`, `MirrorBroken`.
+        """
+        request = ChangesRequest(url=url, ref="", secret=secret, namespace=namespace)
+        mirror = await self._mirror(request, check_address(url))
+        async with mirror.locked():
+            return await mirror.heads(HEADS_LIMIT)
 
     async def _head(self, mirror: Mirror, ref: str, after: str, fresh: bool = False) -> str:
         """What leads the ref on the server, as it is after this call began. `fresh`: in any case; else a commit

@@ -41,6 +41,7 @@ from activities.prometheus import DEFAULT, Prometheus
 from activities.reconciliation import Reconciliation
 from activities.registry import Registry
 from activities.remains import RemainsOf
+from activities.repositories import Repositories
 from activities.requests import Requests
 from activities.resources import Resources
 from activities.rulewatch import RuleWatch
@@ -51,6 +52,8 @@ from activities.source import Source
 from activities.standings import Standings
 from activities.statuses import CommitStatuses
 from activities.subscribers import Subscribers
+from activities.sweeps import Sweeps
+from activities.sweepwatch import SweepWatch
 from activities.tags import Tags
 from activities.timetable import Timetable
 from activities.trusting import Trusting
@@ -86,6 +89,7 @@ from workflows.rollout import Rollout
 from workflows.rotation import Rotation
 from workflows.set_rollback import SetRollback
 from workflows.statuses import Statuses
+from workflows.sweep import Sweep
 from workflows.teardown import Teardown
 from workflows.vigil import Vigil
 
@@ -104,6 +108,7 @@ WORKFLOWS: Sequence[type] = (
     Deletion,
     ImageDelivery,
     Ledger,
+    Sweep,
     Poison,
     Outbox,
     Preview,
@@ -155,10 +160,13 @@ def control_worker(
     remains = RemainsOf(apiserver, settings.mirrors, secrets, client, git)
     requests = (Trusting(apiserver, hosts), Adoption(client, resources), remains, *comments)
     statuses = CommitStatuses(client, apiserver, hosts, settings.temporal.ui_url)
-    entities = (Images(apiserver), Lanes(client), Ledgers(client), statuses, queues)
+    ledgers = Ledgers(client)
+    entities = (Images(apiserver), Lanes(client), ledgers, statuses, queues)
+    sweeps = Sweeps(client, source, ledgers, resources, Repositories(apiserver))
     webhooks = Webhooks(apiserver, hosts, WebhookSecrets(apiserver))
     told = (bindings, *previews, *requests, webhooks, outboxes, Sinks(apiserver, secrets, outbound))
-    instances = (source, resources, Tags(apiserver, client), *entities, Marks(apiserver), *gates, *gitops, *told)
+    read = (source, resources, sweeps, Tags(apiserver, client), Marks(apiserver))
+    instances = (*read, *entities, *gates, *gitops, *told)
     return _worker(client, ids.CONTROL_QUEUE, instances, workflows=WORKFLOWS, guards=(guard,), **options)
 
 
@@ -213,6 +221,7 @@ async def serving(plane: Plane, client: Client, settings: Settings) -> AsyncIter
                 _beside(followers.run()),
                 _beside(subscribers.run()),
                 _beside(RuleWatch(apiserver, client).run()),
+                _beside(SweepWatch(apiserver, client).run()),
                 admission_worker(client, settings),
             ):
                 yield control_worker(client, settings, apiserver, followers, subscribers)

@@ -34,6 +34,7 @@ with workflow.unsafe.imports_passed_through():
     from model.repository import branch_of, tag_of
     from model.source import Changes, ChangesRequest, touches
     from model.tagged import Tagged
+    from model.told_event import Announcement, announcement
     from workflows import metrics
     from workflows.attributes import attributes, stage
     from workflows.build import Build
@@ -131,7 +132,8 @@ class Delivery:
         overtaken = changes.skip and weighed and push.after not in ("", changes.commit.id)
         if not overtaken or changes.known:
             return changes, released
-        announced = await self._changes(push, components, handled=known)
+        before = None if known is not None and known.commit == changes.commit.id else known
+        announced = await self._changes(push, components, handled=before)
         if announced.skip:
             return changes, released
         return announced, await self._released(components, announced.commit.id)
@@ -187,13 +189,22 @@ class Delivery:
             self._state.outcome = "NothingTouched"
             self._state.message = "The push changes nothing that concerns any component."
             return self._state.outcome
+        if push.cause == "sweep" and self._state.outcome != "Building":
+            self._tell_found(push, touched, changes)
         if self._state.outcome != "Building":
             stage("building")
         self._state.outcome, self._state.message = "Building", ""
         await asyncio.gather(
             *(self._build(component, changes, component.key in released) for component in touched)
         )
+        if workflow.patched("announced"):
+            self._teller.announce(self._accepted(push, touched, changes))
         return self._state.outcome
+
+    @staticmethod
+    def _accepted(push: Push, touched: list[Component], changes: Changes) -> Announcement:
+        message = f"{changes.commit.id} of {push.ref or 'its branch'}, by {push.provider or push.actor.name}."
+        return announcement(touched, "PushAccepted", message, workflow.info().workflow_id)
 
     async def _those_with_access(self, push: Push, touched: list[Component], changes: Changes) -> list[Component]:
         """The components whose own credentials open the repository too: another's did, and what it sees is not
@@ -212,6 +223,20 @@ class Delivery:
             elif isinstance(look, BaseException):
                 raise look
         return [component for component in touched if component not in refused]
+
+    def _tell_found(self, push: Push, touched: list[Component], changes: Changes) -> None:
+        """Say on the components that nobody had announced this: their webhook may need to be looked at."""
+        message = f"Nobody announced {push.ref} at {changes.commit.id[:12]}; a look at {push.repository} found it."
+        for component in touched:
+            note = Note(
+                component=component,
+                type="Warning",
+                reason="MissedPushFound",
+                message=message,
+                workflow=workflow.info().workflow_id,
+                aside=True,
+            )
+            self._teller.tell(note)
 
     async def _await_builds(self, changes: Changes) -> DeliveryState:
         """Stay until the builds have ended, if there are any."""

@@ -20,6 +20,7 @@ from model.resources.filters import FilterBlock
 from model.resources.limits import BuildLimits
 from model.resources.provider_api import API_MESSAGE, API_RULE, ProviderApi, SecretKey, Statuses
 from model.resources.pull_requests import PullRequests
+from model.resources.sweeping import SweepBlock
 
 
 class SecretKeyReference(StrictBlock):
@@ -64,6 +65,7 @@ class RepositorySpec(StrictBlock):
     pull_requests: PullRequests | None = None
     filters: FilterBlock | None = None
     limits: BuildLimits = BuildLimits()
+    sweep: SweepBlock = SweepBlock()
 
 
 class Repository(Declared):
