@@ -1,6 +1,7 @@
 """Putting CloudEvents into the outboxes of those who want them."""
 
 import asyncio
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
@@ -15,6 +16,7 @@ from model.failure import InfrastructureFailure
 from model.note import Note
 from model.outbox import OutboxState
 from model.subscription import SubscriptionKey
+from model.told_event import Announcement
 
 _RPC_TIMEOUT = timedelta(seconds=5)
 
@@ -32,20 +34,24 @@ class Outboxes:
         self._subscribers = subscribers
 
     @activity.defn(name="outboxes.publish")
-    async def publish(self, note: Note) -> None:
-        """Put what a note says into every outbox that wants it, and nowhere else; tried again it is the same.
+    async def publish(self, announcement: Announcement) -> None:
+        """Put what notes say into every outbox that wants it, and nowhere else; tried again it is the same.
 
         Raises:
             InfrastructureFailure: `TemporalUnavailable`, `SubscriptionsUnread`.
         """
-        await self.announce(note)
+        await self._put_in(announcement.notes)
 
     async def announce(self, note: Note) -> None:
         """As `publish`, from within the activity that tells people of the note."""
+        await self._put_in((note,))
+
+    async def _put_in(self, notes: Iterable[Note]) -> None:
         info = activity.info()
         occasion = f"{info.workflow_id}/{info.workflow_run_id}/{info.activity_id}"
         time = info.scheduled_time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        wanted = self._subscribers.of(told_event.events(note, occasion, time))
+        told = [event for note in notes for event in told_event.events(note, occasion, time)]
+        wanted = self._subscribers.of(told)
         await asyncio.gather(*(self._put(key, events) for key, events in wanted.items()))
 
     async def _put(self, key: SubscriptionKey, events: tuple[CloudEvent, ...]) -> None:

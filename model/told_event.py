@@ -1,9 +1,12 @@
 """What a note says to programs: every step that people are told of is a CloudEvent too."""
 
 import hashlib
+from collections.abc import Iterable
 
 from model.cloudevent import PREFIX, CloudEvent
+from model.component import Component
 from model.note import Note
+from model.value import Value
 
 SOURCE = "/towpath"
 TEXT_LIMIT = 1000
@@ -53,6 +56,27 @@ TYPES: tuple[str, ...] = tuple(
     )
 )
 """Every type that is ever sent."""
+
+
+class Announcement(Value):
+    """What only programs are told: notes of which nothing is written on a component."""
+
+    notes: tuple[Note, ...]
+
+
+def announcement(components: Iterable[Component], reason: str, message: str, workflow: str) -> Announcement:
+    """The same for several components, with as much of each as is told."""
+    return Announcement(
+        notes=tuple(
+            Note(
+                component=Component(key=each.key, project=each.project),
+                reason=reason,
+                message=message,
+                workflow=workflow,
+            )
+            for each in components
+        )
+    )
 
 
 def events(note: Note, occasion: str, time: str) -> tuple[CloudEvent, ...]:

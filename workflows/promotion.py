@@ -23,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
         sources_passed,
         summary,
     )
+    from model.told_event import announcement
     from workflows.attributes import stage
     from workflows.cause import cause_of
     from workflows.effort import perform
@@ -106,9 +107,14 @@ class Promotion:
         except asyncio.CancelledError:
             await self._withdraw(pipeline)
             raise
-        reason, _ = summary(self._state)
+        reason, ended = summary(self._state)
         stage(reason)
         self._show()
+        if self._state.component is not None and workflow.patched("announced"):
+            told = f"{request.release.name}: {reason}. {ended}"
+            self._teller.announce(
+                announcement([self._state.component], "PromotionEnded", told, workflow.info().workflow_id)
+            )
         await self._teller.finish()
         return self._state
 

@@ -9,8 +9,10 @@ from workflows.cause import cause_of
 from workflows.effort import perform
 
 with workflow.unsafe.imports_passed_through():
+    from activities.outboxes import Outboxes
     from activities.resources import Binding, Resources
     from model.note import Note
+    from model.told_event import Announcement
 
 
 class Teller:
@@ -31,17 +33,23 @@ class Teller:
         """Queue which release an environment runs, behind the notes before it."""
         self._last = asyncio.create_task(self._write(binding, self._last))
 
+    def announce(self, announcement: Announcement) -> None:
+        """Queue what only programs are told, behind the notes before it."""
+        self._last = asyncio.create_task(self._write(announcement, self._last))
+
     async def finish(self) -> None:
         """Wait until everything has been told."""
         if self._last is not None:
             await self._last
 
-    async def _write(self, told: Note | Binding, before: asyncio.Task[None] | None) -> None:
+    async def _write(self, told: Note | Binding | Announcement, before: asyncio.Task[None] | None) -> None:
         if before is not None:
             await before
         try:
             if isinstance(told, Note):
                 await perform(Resources.tell, told, summary=told.reason)
+            elif isinstance(told, Announcement):
+                await perform(Outboxes.publish, told, summary=told.notes[0].reason)
             else:
                 await perform(Resources.bind, told, summary=told.release)
         except ActivityError as error:

@@ -30,6 +30,7 @@ from model.rollout import Applied, RolloutRequest, Target
 from model.soak import Steadiness, SteadinessQuestion
 from model.source import Changes, ChangesRequest, SourceLocation
 from model.teardown import OpenRuns
+from model.told_event import Announcement
 from model.verdict import Observation, Verdict
 from model.workload import Workload
 
@@ -121,6 +122,7 @@ class World:
     rules_failures: list[Exception] = field(default_factory=list)
     marks: dict[str, Mark] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+    announced: list[Note] = field(default_factory=list)
     open: list[OpenRuns] = field(default_factory=list)
     limits: Limits = field(default_factory=Limits)
     looks: list[Look] = field(default_factory=list)
@@ -134,6 +136,7 @@ class World:
         """Every activity, for a worker."""
         return [
             self.components_for, self.component, self.read_pipeline, self.record_release, self.bind, self.tell,
+            self.publish,
             self.released,
             self.mark_of,
             self.changes, self.submit, self.older, self.watch_build, self.stop, self.apply, self.watch,
@@ -174,6 +177,10 @@ class World:
     @activity.defn(name="resources.bind")
     async def bind(self, binding: Binding) -> None:
         return None
+
+    @activity.defn(name="outboxes.publish")
+    async def publish(self, announcement: Announcement) -> None:
+        self.announced += announcement.notes
 
     @activity.defn(name="resources.tell")
     async def tell(self, note: Note) -> None:
