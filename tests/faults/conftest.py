@@ -1,0 +1,5 @@
+"""The time-skipping Temporal of the workflows' tests."""
+
+from tests.workflows.conftest import connection, temporal
+
+__all__ = ["connection", "temporal"]
