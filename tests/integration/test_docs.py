@@ -22,14 +22,34 @@ from deploy.local.settings import Settings as StackSettings
 from model import declared, workload_file
 from model.change_request import ChangeRequest
 from model.push import Push
+from model.registration import hook_address
+from model.repository import normalise
+from model.resources.declared import read
+from model.resources.repository import Repository
 from triggers.commandline import app
+from triggers.webhooks.azure import Azure
+from triggers.webhooks.bitbucket import Bitbucket
 from triggers.webhooks.document import Document
 from triggers.webhooks.git import Git
+from triggers.webhooks.gitea import Gitea
+from triggers.webhooks.github import GitHub
+from triggers.webhooks.gitlab import GitLab
+from triggers.webhooks.provider import Provider
 from worker.commandline import main as _registered  # noqa: F401  (adds local, worker and serve)
 from worker.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+PROVIDERS = sorted((ROOT / "docs" / "providers").glob("*.md"))
+SENDERS: dict[str, Provider] = {
+    "azure-devops.md": Azure(),
+    "bitbucket-cloud.md": Bitbucket(),
+    "bitbucket-data-center.md": Bitbucket(),
+    "gitea.md": Gitea(),
+    "github.md": GitHub(),
+    "gitlab.md": GitLab(),
+    "plain-git.md": Git(),
+}
 LANGUAGES = {"sh", "yaml", "json", "mermaid", "text", ""}
 LOOKS = ("get", "describe")
 
@@ -181,13 +201,41 @@ async def test_a_manifest_is_taken_by_the_api_server(block: Block, cluster: ApiS
             continue
         obj["metadata"].setdefault("namespace", namespace)
         applied = await cluster.apply(obj, "test-docs", dry_run=True)
-        pruned = [key for key in obj["spec"] if key not in applied["spec"]]
+        pruned = [key for key in obj.get("spec", {}) if key not in applied["spec"]]
         assert not pruned, f"the API server does not know {pruned}"
         if obj["kind"] == "Component":
             assert declared.component(applied).source is not None
 
 
-@pytest.mark.parametrize("block", blocks("json"), ids=str)
+@pytest.mark.parametrize("page", PROVIDERS, ids=lambda page: page.name)
+def test_what_a_providers_page_shows_is_a_push_to_the_repository_that_it_declares(page: Path) -> None:
+    """With the headers that it shows, through the real parser, at the address that people are told to enter."""
+    sender, mine = SENDERS.get(page.name), [block for block in blocks() if block.page == page.name]
+    if sender is None:
+        assert page.name == "registries.md"
+        return
+    (headers,) = (headers_of(block.text) for block in mine if block.language == "text")
+    (body,) = (block.text.encode() for block in mine if block.language == "json")
+    (event,) = sender.parse(headers, Document.read(body))
+    assert isinstance(event, Push)
+    assert event.ref == "refs/heads/main"
+    repositories = [obj for block in mine if block.language == "yaml" for obj in yaml.safe_load_all(block.text)]
+    assert repositories
+    for obj in repositories:
+        spec = read(Repository, obj).spec
+        assert normalise(spec.url) == event.repository
+        assert hook_address("https://<your server>", spec.provider).endswith(f"/webhooks/{sender.name}")
+    if page.name != "plain-git.md":
+        assert f"`https://<your server>/webhooks/{sender.name}`" in page.read_text()
+
+
+def headers_of(text: str) -> dict[str, str]:
+    """Header lines as a server has them: names in lower case."""
+    lines = (line.partition(": ") for line in text.splitlines())
+    return {name.lower(): told for name, _, told in lines}
+
+
+@pytest.mark.parametrize("block", [block for block in blocks("json") if block.page == "webhooks.md"], ids=str)
 def test_a_webhook_is_read(block: Block) -> None:
     kind = "change" if '"change"' in block.text else "push"
     headers = {"x-towpath-event": kind, "x-towpath-delivery": "docs"}

@@ -112,9 +112,7 @@ def check(context: typer.Context, name: Named, address: Address = "", output: Ou
 def rotate(
     context: typer.Context,
     name: Named,
-    grace: Annotated[
-        float, typer.Option("--grace", parser=_grace, help="How long the old secret counts after: 24h, 0s.")
-    ] = 86_400.0,
+    grace: Annotated[str, typer.Option("--grace", help="How long the old secret counts after: 24h, 0s.")] = "24h",
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Until the provider signs with the new one.")
     ] = True,
@@ -126,7 +124,7 @@ def rotate(
     Examples: towpath repository rotate hello-world; towpath repository rotate hello-world --grace 0s
     """
     api, request = api_of(context), uuid.uuid4().hex
-    accepted = api.rotate(name, grace, address, request)
+    accepted = api.rotate(name, _grace(grace), address, request)
     if not wait:
         show(render(accepted, output, lambda _wide: printable(accepted.message)))
         return
