@@ -21,6 +21,7 @@ from deploy.local.exports import exports
 from deploy.local.settings import Settings as StackSettings
 from model import declared, workload_file
 from model.change_request import ChangeRequest
+from model.comment import Comment
 from model.push import Push
 from model.registration import hook_address
 from model.repository import normalise
@@ -204,7 +205,8 @@ async def test_a_manifest_is_taken_by_the_api_server(block: Block, cluster: ApiS
         pruned = [key for key in obj.get("spec", {}) if key not in applied["spec"]]
         assert not pruned, f"the API server does not know {pruned}"
         if obj["kind"] == "Component":
-            assert declared.component(applied).source is not None
+            made = declared.component(applied)
+            assert made.source is not None or made.build.kind == "image"
 
 
 @pytest.mark.parametrize("page", PROVIDERS, ids=lambda page: page.name)
@@ -237,11 +239,14 @@ def headers_of(text: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("block", [block for block in blocks("json") if block.page == "webhooks.md"], ids=str)
 def test_a_webhook_is_read(block: Block) -> None:
-    kind = "change" if '"change"' in block.text else "push"
+    kind = next((each for each in ("comment", "change") if f'"{each}"' in block.text), "push")
     headers = {"x-towpath-event": kind, "x-towpath-delivery": "docs"}
     (event,) = Git().parse(headers, Document.read(block.text.encode()))
     if isinstance(event, ChangeRequest):
         assert (event.branch, event.base, event.order > 0) == ("feature/idea", "main", True)
+        return
+    if isinstance(event, Comment):
+        assert (event.change, event.body, event.actor.name) == ("12", "/retest", "ann")
         return
     assert isinstance(event, Push)
     assert event.ref == "refs/heads/main"
