@@ -12,9 +12,14 @@ import yaml
 from tests.e2e.site import Site
 from tests.integration.images import busybox_layer
 from tests.pushing import Pusher
+from tests.subscriber import Subscriber
 
 NAME = "bring-your-own"
 HEALTHY_SECONDS = 90
+SUBSCRIBER_SECONDS = 120
+"""It is tried again ever more rarely, while it is away."""
+SECRET = "of the subscriber"
+TOLD = ("release.made", "deployment.started", "deployment.ended")
 REVISION = "org.opencontainers.image.revision"
 
 
@@ -24,6 +29,42 @@ def pusher(site: Site) -> Iterator[Pusher]:
     pusher = Pusher(site.settings.registry, f"elsewhere/{site.namespace}/app")
     yield pusher
     pusher.close()
+
+
+@pytest.fixture(scope="module")
+def subscriber(site: Site) -> Iterator[Subscriber]:
+    """Somebody outside who is told of everything, and is not there at first."""
+    subscriber = Subscriber(site.settings.bridge_address, SECRET)
+    subscriber.down = True
+    yield subscriber
+    subscriber.close()
+
+
+def subscription(site: Site, subscriber: Subscriber) -> list[dict[str, Any]]:
+    account = {"kind": "ServiceAccount", "name": "towpath-control", "namespace": "towpath-control-plane"}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "towpath-repository-secrets"}
+    here = {"namespace": site.namespace}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "chat", **here},
+            "stringData": {"secret": SECRET},
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": "towpath-repository-secrets", **here},
+            "roleRef": role,
+            "subjects": [account],
+        },
+        {
+            "apiVersion": "towpath.dev/v1alpha1",
+            "kind": "Subscription",
+            "metadata": {"name": "chat", **here},
+            "spec": {"sink": subscriber.url, "authentication": {"secretRef": {"name": "chat"}}},
+        },
+    ]
 
 
 def image(pusher: Pusher, version: str, commit: str) -> str:
@@ -63,7 +104,10 @@ def running(site: Site, environment: str) -> str:
     return str(found[0]["spec"]["template"]["spec"]["containers"][0]["image"]) if found else ""
 
 
-def test_a_push_to_the_registry_brings_the_image_to_its_environments_by_digest(site: Site, pusher: Pusher) -> None:
+def test_a_push_to_the_registry_brings_the_image_to_its_environments_by_digest(
+    site: Site, pusher: Pusher, subscriber: Subscriber
+) -> None:
+    site.see.kubectl("apply", "--filename=-", stdin=yaml.safe_dump_all(subscription(site, subscriber)))
     first = image(pusher, "1.0.0", "1" * 40)
     site.see.kubectl("apply", "--filename=-", stdin=yaml.safe_dump_all(manifests(site, pusher)))
     site.see.until(
@@ -91,5 +135,39 @@ def test_a_push_to_the_registry_brings_the_image_to_its_environments_by_digest(s
     assert not {outside, late} & made
     commits = {release["spec"]["towpath"]["commit"]["id"] for release in releases}
     assert commits == {"1" * 40, "3" * 40}
+    assert subscriber.events == []
+    subscriber.down = False
     answer = httpx.get(site.see.address(NAME, "development"), timeout=10)
     assert answer.text.strip() == "1.2.0"
+
+
+def test_a_subscriber_that_was_away_is_told_of_every_step_in_order(site: Site, subscriber: Subscriber) -> None:
+    def kinds(environment: str) -> list[str]:
+        """What was told of the first release and of one environment's deployments."""
+        return [
+            event["type"].removeprefix("dev.towpath.")
+            for event in list(subscriber.events)
+            if event["data"].get("environment", environment) == environment
+        ]
+
+    site.see.until(
+        "all steps of both releases",
+        SUBSCRIBER_SECONDS,
+        lambda: all(kinds("staging").count(kind) >= 2 for kind in TOLD),
+    )
+    told = kinds("development")
+    # The second release may come while the first is on its way.
+    assert [told.index(kind) for kind in TOLD] == sorted(told.index(kind) for kind in TOLD)
+    ids = [event["id"] for event in subscriber.events]
+    assert len(set(ids)) == len(ids)
+    assert {event["subject"] for event in subscriber.events} == {f"{site.namespace}/{NAME}"}
+    assert subscriber.refused == 0
+
+    def status() -> dict[str, Any]:
+        (found,) = site.see.objects("subscriptions.towpath.dev", f"--namespace={site.namespace}")
+        return dict(found.get("status") or {})
+
+    site.see.until(
+        "the subscription to be well", SUBSCRIBER_SECONDS, lambda: status().get("state") == "Delivering"
+    )
+    assert status()["dropped"] == 0
