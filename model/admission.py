@@ -26,6 +26,9 @@ from model.priority import step
 
 AGE_SECONDS = 600.0
 LEFT_KEPT = 500
+LOOK_SECONDS, LOOK_SOON_SECONDS = 60.0, 10.0
+ASKED_LIMIT = 1500
+"""How often builds may ask before the queue goes on as a new run: a run takes 2,000 updates."""
 
 Notices = list[Place]
 """What builds are to be told: `granted` (a slot), or `superseded` (give way to `by`)."""
@@ -100,6 +103,11 @@ def correct(state: QueueState, look: Look, now: float) -> None:
     if look.served is not None:
         state.away_since = 0 if look.served else state.away_since or now
     state.known = True
+
+
+def look_after(state: QueueState) -> float:
+    """In how many seconds it is time to look again how things really are."""
+    return LOOK_SOON_SECONDS if state.away_since or not state.known else LOOK_SECONDS
 
 
 def leave_quietly(state: QueueState, build: str) -> None:

@@ -130,13 +130,15 @@ class Build:
         if self._superseded_by:
             return BuildResult(phase="superseded")
         if self._state.phase == "queued":
+            # Said before it is submitted, so that who looks finds it among those that have a slot.
             self._update(phase="admitted", reason="", message="")
             stage("building")
         return None
 
     def _waits(self, place: Place) -> None:
         """Say, once, that this build waits and what for. Where it stands by now is asked of the queue."""
-        first = self._state.phase != "queued"
+        # That a queue has just begun is over in a moment, and nothing to tell anybody.
+        first = self._state.reason in ("", "CountingBuilds") and place.reason != "CountingBuilds"
         self._update(phase="queued", reason=place.reason, message=place.message)
         if first:
             stage("queued")

@@ -26,11 +26,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.cause import cause_of
     from workflows.effort import perform
 
-LOOK_SECONDS = 60.0
-AWAY_LOOK_SECONDS = 10.0
 SHOWN = 50
-ASKED_LIMIT = 1500
-"""How often builds may ask before the queue goes on as a new run: a run takes 2,000 updates."""
 
 
 @workflow.defn(name="BuildQueue")
@@ -136,7 +132,7 @@ class BuildQueue:
         return self._is_busy() and self._looking is None and workflow.time() >= self._next_look
 
     def _should_continue(self) -> bool:
-        long = self._asked >= ASKED_LIMIT or workflow.info().is_continue_as_new_suggested()
+        long = self._asked >= admission.ASKED_LIMIT or workflow.info().is_continue_as_new_suggested()
         return long and self._looking is None
 
     def _fill(self, now: float) -> admission.Notices:
@@ -187,8 +183,7 @@ class BuildQueue:
             metrics.queue_corrected(state.plane, len(look.ended), len(look.found), look.silent)
         finally:
             self._looking = None
-            pause = AWAY_LOOK_SECONDS if state.away_since or not state.known else LOOK_SECONDS
-            self._next_look = workflow.time() + pause
+            self._next_look = workflow.time() + admission.look_after(state)
             self._show()
 
     def _show(self) -> None:

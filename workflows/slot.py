@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.effort import perform, perform_here
 
 ASK_AGAIN_SECONDS, ASK_AGAIN_MOST_SECONDS = 60.0, 600.0
+COUNTED_SECONDS = 2.0
 
 
 class Slot:
@@ -53,7 +54,7 @@ class Slot:
         asking = Asking(plane=self._plane, entries=(self._entry,))
         self._asked = True
         place = (await perform_here(BuildQueues.enter, asking, summary=self._plane)).places[0]
-        pause = ASK_AGAIN_SECONDS
+        pause = COUNTED_SECONDS if place.reason == "CountingBuilds" else ASK_AGAIN_SECONDS
         while not gone():
             if place.result == "superseded":
                 return place.by or "a newer build"
@@ -64,7 +65,7 @@ class Slot:
             try:
                 await workflow.wait_condition(lambda: self._granted or gone(), timeout=timedelta(seconds=pause))
             except TimeoutError:
-                pause = min(pause * 2, ASK_AGAIN_MOST_SECONDS)
+                pause = min(max(pause * 2, ASK_AGAIN_SECONDS), ASK_AGAIN_MOST_SECONDS)
                 place = (await perform(BuildQueues.enter, asking, summary=self._plane)).places[0]
         return ""
 
