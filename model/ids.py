@@ -48,6 +48,11 @@ def ledger(repository: str) -> str:
     return f"ledger/{quote(repository, safe='')}"
 
 
+def timed_build(component: ComponentKey) -> str:
+    """Id of the schedule that builds a component although nobody has pushed."""
+    return f"timed-build/{component}"
+
+
 def sweep(repository: str, occasion: str = "") -> str:
     """Id of a look at a repository's refs, and of the schedule of these looks; `occasion` is what it was asked
     for with (a delivery's id, a request's key)."""

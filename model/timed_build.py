@@ -31,7 +31,11 @@ def annotated(annotations: Mapping[str, str]) -> tuple[str, ...]:
     lines = [line.strip() for line in annotations.get(ANNOTATION, "")[:2000].splitlines() if line.strip()]
     if len(lines) > TIMES_LIMIT:
         raise UserFailure("BadSchedule", f"{field}: at most {TIMES_LIMIT} lines")
-    return tuple(_time(line, f"{field}: line {number}") for number, line in enumerate(lines, 1))
+    times = tuple(_time(line, f"{field}: line {number}") for number, line in enumerate(lines, 1))
+    # One schedule of Temporal's has one zone.
+    if len({time.partition(" ")[0] for time in times}) > 1:
+        raise UserFailure("BadSchedule", f"{field}: all lines must be in the same time zone")
+    return times
 
 
 def _time(line: str, where: str) -> str:

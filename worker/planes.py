@@ -55,6 +55,7 @@ from activities.subscribers import Subscribers
 from activities.sweeps import Sweeps
 from activities.sweepwatch import SweepWatch
 from activities.tags import Tags
+from activities.timed_builds import TimedBuilds
 from activities.timetable import Timetable
 from activities.trusting import Trusting
 from activities.verification import Verification
@@ -222,6 +223,7 @@ async def serving(plane: Plane, client: Client, settings: Settings) -> AsyncIter
                 _beside(subscribers.run()),
                 _beside(RuleWatch(apiserver, client).run()),
                 _beside(SweepWatch(apiserver, client).run()),
+                _beside(TimedBuilds(apiserver, client).run()),
                 admission_worker(client, settings),
             ):
                 yield control_worker(client, settings, apiserver, followers, subscribers)

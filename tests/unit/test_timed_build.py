@@ -12,8 +12,8 @@ from model.timed_build import ANNOTATION, annotated
         ("", ()),
         ("0 3 * * *", ("CRON_TZ=UTC 0 3 * * *",)),
         (
-            "CRON_TZ=Europe/Berlin  0 3 * * mon-fri\n\n@daily",
-            ("CRON_TZ=Europe/Berlin 0 3 * * mon-fri", "CRON_TZ=UTC @daily"),
+            "CRON_TZ=Europe/Berlin  0 3 * * mon-fri\n\nCRON_TZ=Europe/Berlin @daily",
+            ("CRON_TZ=Europe/Berlin 0 3 * * mon-fri", "CRON_TZ=Europe/Berlin @daily"),
         ),
         ("*/15 0-6,22 1 jan,7 0", ("CRON_TZ=UTC */15 0-6,22 1 jan,7 0",)),
     ],
@@ -37,6 +37,7 @@ def test_times_are_read(text: str, times: tuple[str, ...]) -> None:
         ("@never", "five fields"),
         ("\n".join(["@daily"] * 6), "at most 5"),
         ("@daily\n0 3 * * x", "line 2"),
+        ("@daily\nCRON_TZ=Asia/Tokyo @daily", "same time zone"),
     ],
 )
 def test_a_bad_time_is_refused_and_named(text: str, why: str) -> None:
