@@ -86,15 +86,19 @@ class Wanted(BaseModel):
 async def trigger(
     use: Use, named: Named, actor: Steerer, request: RequestId, wanted: Wanted | None = None
 ) -> Accepted:
-    """Build a component, whether that commit was built before or not, and whatever its message says.
+    """Build a component, whether that commit was built before or not, and whatever its message says. One that
+    nothing is built for has its image looked up anew.
 
     The same Idempotency-Key is the same trigger, for as long as Temporal keeps its run: it starts nothing a second
     time, and is refused with 409 where it asks for something else.
     """
-    if named.component is None or named.component.source is None:
+    made = named.component
+    if made is None or (made.source is None and made.build.kind != "image"):
         why = named.problem or f"{named.key} names no repository."
         raise Conflict("NothingToBuild", why)
     asked = wanted or Wanted()
+    if made.source is None and asked != Wanted():
+        raise Conflict("NothingToBuild", f"{named.key} is made from an image: it has no branches, tags or commits.")
     head = applied_push(named, use.sequence.next())
     push = head.model_copy(
         update={
@@ -109,10 +113,10 @@ async def trigger(
     started = await use.starter.start(push, ids.triggered(named.key, request))
     if started.duplicate:
         await _require_same(use, named.key, request, push)
-    what = asked.commit[:12] or asked.tag or asked.branch or named.component.source.branch
+    what = asked.commit[:12] or asked.tag or asked.branch or (made.source.branch if made.source else "")
     return Accepted(
         reason="Triggered",
-        message=f"{what} of {push.repository} is looked at.",
+        message=f"{what} of {push.repository} is looked at." if made.source else "The image is looked up anew.",
         workflow=started.workflow,
         url=use.link(started.workflow),
         duplicate=started.duplicate,
