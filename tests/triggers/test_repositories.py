@@ -1,0 +1,181 @@
+"""Repositories: their webhooks on request, their secrets while they change, and their other addresses."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from temporalio.common import TypedSearchAttributes
+
+from model import ids
+from model.push import Push
+from model.registration import Fault, Registered, RegistrationRequest, Rotated, RotationRequest
+from tests.triggers.fakes import URL, FakeApiServer, FakeRuns, FakeSecrets, component_object, repository_object
+from tests.triggers.serving import VIEWING, Parts, authorized, git_push, post_git, serving
+from triggers.runs import Kind, Run
+from triggers.server import ServerSettings
+
+PATH = "/api/v1/repositories/default/mine"
+MIRROR = "https://mirror.example/team/hello-world"
+PUBLIC = "https://towpath.example"
+
+
+class Answering(FakeRuns):
+    """Runs that have ended as soon as they are started, with these answers."""
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__()
+        self.faults = faults
+
+    async def start(
+        self,
+        kind: Kind,
+        argument: BaseModel,
+        workflow: str,
+        request: str,
+        attributes: TypedSearchAttributes,
+        summary: str,
+        again: bool = False,
+    ) -> bool:
+        started = await super().start(kind, argument, workflow, request, attributes, summary, again)
+        if started and isinstance(argument, RegistrationRequest):
+            state: BaseModel = Registered(
+                namespace=argument.namespace, name=argument.name, message="Done.", hook="7", faults=self.faults
+            )
+        else:
+            state = Rotated(phase="live", message="The provider signs with the fresh secret.")
+        if started:
+            self.put(Run(workflow, "COMPLETED", started_at=9000, closed_at=9001, request=request), state=state)
+        return started
+
+
+def parts(runs: FakeRuns | None = None, **spec: Any) -> Parts:
+    obj = repository_object(URL, "mine", name="mine")
+    obj["spec"] = {**obj["spec"], **spec}
+    obj["status"] = {"conditions": [{"type": "WebhookRegistered", "status": "True", "reason": "Registered"}]}
+    return Parts(
+        apiserver=FakeApiServer(component_object(), obj),
+        runs=runs or Answering(),
+        secrets=FakeSecrets(mine="own-secret"),
+        settings=ServerSettings(webhook_secrets=("platform",), public_url=PUBLIC),
+    )
+
+
+async def test_repositories_are_listed_with_what_is_known_of_their_webhooks(tmp_path: Path) -> None:
+    async with serving(parts(), tmp_path) as client:
+        (found,) = (await client.get("/api/v1/repositories", headers=authorized())).json()
+        missing = await client.get("/api/v1/repositories/default/other", headers=authorized())
+    assert (found["name"], found["repository"], found["own_secrets"]) == (
+        "mine",
+        "git.example/team/hello-world",
+        True,
+    )
+    assert found["conditions"][0]["type"] == "WebhookRegistered"
+    assert missing.status_code == 404
+    assert missing.json()["reason"] == "RepositoryNotFound"
+
+
+async def test_a_repository_that_cannot_be_understood_is_listed_with_its_problem(tmp_path: Path) -> None:
+    async with serving(parts(provider="carrier-pigeon"), tmp_path) as client:
+        (found,) = (await client.get("/api/v1/repositories", headers=authorized())).json()
+    assert found["problem"]
+
+
+async def test_registering_asks_for_a_webhook_at_the_servers_public_address(tmp_path: Path) -> None:
+    runs = Answering()
+    async with serving(parts(runs), tmp_path) as client:
+        answer = await client.post(f"{PATH}/register", json={}, headers=authorized())
+        other = await client.post(f"{PATH}/check", json={"address": "https://else.example"}, headers=authorized())
+    assert (answer.status_code, answer.json()["hook"]) == (200, "7")
+    assert other.status_code == 200
+    asked = runs.started[ids.registration("default", "mine")]
+    assert isinstance(asked, RegistrationRequest)
+    assert (asked.action, asked.address, asked.actor.name) == ("check", "https://else.example", "Ada")
+
+
+async def test_nothing_is_registered_while_something_is_being_done_about_the_same_webhook(tmp_path: Path) -> None:
+    runs = Answering()
+    runs.put(Run(ids.registration("default", "mine"), "RUNNING", started_at=1, request="another"))
+    async with serving(parts(runs), tmp_path) as client:
+        answer = await client.post(f"{PATH}/register", json={}, headers=authorized())
+    assert (answer.status_code, answer.json()["reason"]) == (409, "UnderWay")
+
+
+async def test_who_may_only_look_registers_and_rotates_nothing(tmp_path: Path) -> None:
+    runs = Answering()
+    async with serving(parts(runs), tmp_path) as client:
+        for what in ("register", "unregister", "check", "rotate"):
+            answer = await client.post(f"{PATH}/{what}", json={}, headers=authorized(VIEWING))
+            assert answer.status_code == 403
+    assert runs.started == {}
+
+
+async def test_rotating_twice_under_one_key_is_one_rotation(tmp_path: Path) -> None:
+    runs = Answering()
+    headers = {**authorized(), "Idempotency-Key": "again"}
+    async with serving(parts(runs), tmp_path) as client:
+        first, second = [
+            (await client.post(f"{PATH}/rotate", json={"grace_seconds": 60}, headers=headers)).json()
+            for _ in range(2)
+        ]
+        state = (await client.get(f"{PATH}/rotations/again", headers=authorized())).json()
+    assert (first["duplicate"], second["duplicate"], state["phase"]) == (False, True, "live")
+    asked = runs.started[ids.rotation("default", "mine", "again")]
+    assert isinstance(asked, RotationRequest)
+    assert asked.grace_seconds == 60
+
+
+@pytest.mark.parametrize("address", ["ftp://x/", "https://user:canary@x/", "x", "https://x/#a"])
+async def test_an_address_that_is_none_is_refused(tmp_path: Path, address: str) -> None:
+    async with serving(parts(), tmp_path) as client:
+        answer = await client.post(f"{PATH}/register", json={"address": address}, headers=authorized())
+    assert answer.status_code == 422
+    assert "canary" not in answer.text
+
+
+def pushes(served: Parts) -> list[Push]:
+    """What senders announced, without what was started because it was applied."""
+    return [push for push in served.starter.started.values() if push.cause == "push"]
+
+
+class Changing(FakeSecrets):
+    """A secret that is being replaced."""
+
+    async def live(self, namespace: str, name: str, key: str) -> tuple[str, ...]:
+        return ("old-secret", "fresh-secret") if name == "mine" else ()
+
+
+async def test_while_a_secret_is_replaced_both_count_and_no_other(tmp_path: Path) -> None:
+    changing = parts()
+    changing.secrets = Changing()
+    async with serving(changing, tmp_path) as client:
+        answers = [
+            (await post_git(client, git_push(), secret)).status_code
+            for secret in ("old-secret", "fresh-secret", "platform", "other")
+        ]
+    assert answers == [202, 202, 401, 401]
+
+
+async def test_a_push_that_a_mirror_announces_too_is_one(tmp_path: Path) -> None:
+    mirrored = parts(mirrors=[MIRROR])
+    async with serving(mirrored, tmp_path) as client:
+        first = await post_git(client, git_push(), "own-secret")
+        second = await post_git(client, git_push(repository={"url": f"{MIRROR}.git"}), "own-secret")
+    assert (first.json()["duplicate"], second.json()["duplicate"]) == (False, True)
+    (push,) = pushes(mirrored)
+    assert push.url == URL
+
+
+async def test_nobody_makes_a_mirror_of_an_address_that_others_have_declared(tmp_path: Path) -> None:
+    """Else their pushes would be signed with another's secret, and start another's builds."""
+    thief = repository_object("https://git.example/thief/app", "thiefs", name="thief")
+    thief["spec"]["mirrors"] = [URL]
+    stolen = parts()
+    stolen.apiserver.objects.append(thief)
+    stolen.secrets = FakeSecrets(mine="own-secret", thiefs="thiefs-secret")
+    async with serving(stolen, tmp_path) as client:
+        refused = await post_git(client, git_push(), "thiefs-secret")
+        taken = await post_git(client, git_push(), "own-secret")
+    assert (refused.status_code, taken.status_code) == (401, 202)
+    (push,) = pushes(stolen)
+    assert push.url == URL
