@@ -35,7 +35,7 @@ demo: up ## Start everything, then carry real pushes to production and back, tol
 test bench: export TOWPATH_WITH = all
 
 test: up ## Every test: unit, workflows, replay, integration, and the whole story end to end
-	@$(BIN)/python -m pytest --numprocesses 2
+	@$(BIN)/python -m pytest --numprocesses 3
 
 check: venv ## Formatting, lint, types, import contracts, generated definitions
 	@$(BIN)/ruff format --check .

@@ -1,10 +1,15 @@
 """What holds for all tests."""
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
+
+from deploy.local.settings import Settings
 
 ON_THE_STACK = ("tests/integration/", "tests/e2e/")
 
@@ -14,19 +19,52 @@ settings.register_profile("people", print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "people")
 
 
-class OneOnTheStack(LoadScopeScheduling):  # type: ignore[misc]
-    """One process has the stack to itself, whose parts some tests kill; all else may run beside it."""
+STORY = ("tests/e2e/", "tests/integration/test_existing_cluster.py")
+"""What speaks for the whole stack, or brings up another one on the same cluster: one after the other."""
+
+
+class TwoOnTheStack(LoadScopeScheduling):  # type: ignore[misc]
+    """One process tells the story, one tries the parts, and all else runs in whatever process has time."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "stack" if nodeid.startswith(ON_THE_STACK) else nodeid
+        if nodeid.startswith(STORY):
+            return "story"
+        return "parts" if nodeid.startswith(ON_THE_STACK) else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> OneOnTheStack:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> TwoOnTheStack:
     """Which process runs what. (Marks of xdist's own for it have no effect under pytest 9.2.)"""
-    return OneOnTheStack(config, log)
+    return TwoOnTheStack(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The whole story comes last: it is mostly waiting, and has the machine to itself by then."""
-    items.sort(key=lambda item: item.nodeid.startswith(ON_THE_STACK[-1]))
+    """The other stack first, since its engine would follow the story's components as well; the story last."""
+    items.sort(key=lambda item: (item.nodeid.startswith(ON_THE_STACK[-1]), not item.nodeid.startswith(STORY[-1])))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _file_alone(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Nothing else on the stack runs while a file does that is marked `alone`, its own fixtures included."""
+    with _on_the_stack(fcntl.LOCK_EX) if request.node.get_closest_marker("alone") else nullcontext():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _test_alone(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Nothing else on the stack runs while a test that is marked `alone` kills a part of it."""
+    file = request.node.getparent(pytest.Module)
+    if not request.node.nodeid.startswith(ON_THE_STACK) or (file and file.get_closest_marker("alone")):
+        yield
+        return
+    with _on_the_stack(fcntl.LOCK_EX if request.node.get_closest_marker("alone") else fcntl.LOCK_SH):
+        yield
+
+
+@contextmanager
+def _on_the_stack(how: int) -> Iterator[None]:
+    state = Settings.from_environment().state
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / "tests.lock").open("w") as lock:
+        fcntl.flock(lock, how)
+        yield

@@ -28,6 +28,7 @@ def app(application: Callable[..., Application]) -> Application:
     return app
 
 
+@pytest.mark.alone
 def test_pushes_lost_doubled_and_out_of_order_end_with_the_newest_commit_serving(
     site: Site, app: Application
 ) -> None:
@@ -69,6 +70,7 @@ def test_pushes_lost_doubled_and_out_of_order_end_with_the_newest_commit_serving
     assert app.curl("development") == f"{app.version()} (development)"
 
 
+@pytest.mark.alone
 def test_while_the_git_host_is_away_pushes_are_taken_and_built_when_it_is_back(
     site: Site, app: Application
 ) -> None:

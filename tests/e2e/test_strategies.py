@@ -137,6 +137,7 @@ def test_a_canary_is_aborted_by_what_prometheus_says_of_it(site: Site, apps: tup
     assert app.curl(ENVIRONMENT).startswith("version 1")
 
 
+@pytest.mark.alone
 def test_a_blue_green_release_is_looked_at_then_aborted_then_let_through(
     site: Site, apps: tuple[Begun, Begun]
 ) -> None:

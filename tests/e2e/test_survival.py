@@ -21,6 +21,7 @@ SENDERS = 8
 TEMPORAL = "temporal"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("in_build", "in_rollout"),
     [
@@ -55,6 +56,7 @@ def test_a_push_arrives_as_if_nothing_had_been_killed(
     assert app.overlaps("development") == []
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("service", [SERVER, TEMPORAL])
 def test_every_delivery_that_was_accepted_before_the_kill_is_there_after_it_once(
     site: Site, redelivered: Redelivered, service: str

@@ -17,7 +17,8 @@ from deploy.local.progress import Quiet
 from deploy.local.settings import Settings
 from deploy.local.stack import Stack
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(420)]
+# Its engine follows whatever others declare on the cluster.
+pytestmark = [pytest.mark.stack, pytest.mark.alone, pytest.mark.timeout(900)]
 
 HELLO = Path(__file__).parents[2] / "deploy" / "demo" / "apps" / "hello-world"
 CLUSTER = (

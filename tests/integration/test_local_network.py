@@ -107,6 +107,7 @@ def test_pods_reach_the_git_server_but_not_what_is_for_debugging(settings: Setti
     assert _get(settings, namespace, "stranger", f"{settings.bridge_address}:{settings.argo_health_port}") == ""
 
 
+@pytest.mark.alone
 def test_policies_count_while_the_agent_is_down(settings: Settings, namespace: str) -> None:
     stack = Stack(settings, Quiet())
     stack.kill(AGENT)
