@@ -9,9 +9,10 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import httpx
 import structlog
@@ -30,6 +31,7 @@ MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 LIMIT = 4 * 1024 * 1024
 TOKEN_LIMIT = 256 * 1024
 SECONDS = 30.0
+TAG_PAGE, TAG_PAGES = 1000, 20
 _HUB_API = "registry-1.docker.io"
 _REDIRECTS = 3
 _CHALLENGE = re.compile(r'(\w{1,32})="([^"]{0,2048})"')
@@ -111,6 +113,26 @@ class ImageReader:
         document = _json(content, repository)
         media_type = str(document.get("mediaType") or headers.get("content-type", "").partition(";")[0].strip())
         return Served(digest, media_type, document)
+
+    async def tags(self, repository: str) -> AsyncIterator[tuple[str, ...]]:
+        """A repository's tags, page by page, as many as `TAG_PAGES` pages hold.
+
+        Raises:
+            As `manifest`.
+        """
+        what, last = f"tags/list?n={TAG_PAGE}", ""
+        for _ in range(TAG_PAGES):
+            content, headers = await self._get(repository, what, {})
+            listed = _json(content, repository).get("tags")
+            page = tuple(tag for tag in listed if isinstance(tag, str)) if isinstance(listed, list) else ()
+            if page:
+                yield page
+            # The next page's address names the last tag of this one (distribution specification, "Listing Tags").
+            if 'rel="next"' not in headers.get("link", "") or not page or page[-1] == last:
+                return
+            last = page[-1]
+            what = f"tags/list?n={TAG_PAGE}&last={quote(last, safe='')}"
+        log.warning("too many tags to look at", repository=repository)
 
     async def configuration(self, repository: str, digest: str) -> dict[str, Any]:
         """An image's configuration blob.

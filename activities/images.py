@@ -9,14 +9,16 @@ from temporalio import activity
 from activities.apiserver import ApiServer
 from activities.declarations import OPENCHOREO, Declarations
 from activities.imagereader import INDEXES, MANIFESTS, ImageReader, Served
-from model import image_import, released
+from model import image_import, image_rule, released
 from model.component import Component
 from model.declared_image import ANY
 from model.failure import UserFailure
 from model.image import Image, is_digest
 from model.image_import import BUILT_LIMIT, IMPORTED_LIMIT, ImageQuestion, Known, KnownQuestion, ResolvedImage
 from model.image_push import ImagePush
+from model.image_sweep import SWEPT_LIMIT, Followed, ImageSweepRequest, TagsAnswer, TagsQuestion, Taken
 from model.repository import check_commit
+from model.workload import Workload
 
 _CONFIGURATIONS = frozenset(
     {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
@@ -26,6 +28,8 @@ _REVISION = "org.opencontainers.image.revision"
 _SOURCE = "org.opencontainers.image.source"
 _VERSION = "org.opencontainers.image.version"
 _LABEL_LIMIT = 300
+TAKEN = 5
+"""Releases of each component that a sweep compares with."""
 # Reproducible builds say that they were made in 1970 or 1980: that orders nothing.
 _BELIEVABLE = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -63,6 +67,29 @@ class Images:
             imported=tuple(imported[:IMPORTED_LIMIT]),
             built=tuple(built[:BUILT_LIMIT]),
         )
+
+    @activity.defn(name="images.followed")
+    async def followed(self, request: ImageSweepRequest) -> list[Followed]:  # noqa: ARG002  (it asks for all)
+        """Every component that follows tags, with what was taken in for it."""
+        components = [
+            each
+            for each in await self._declarations.all()
+            if each.build.kind == "image" and each.build.image and each.auto_build
+        ]
+        return [await self._followed(each) for each in components[:SWEPT_LIMIT]]
+
+    async def _followed(self, component: Component) -> Followed:
+        known = await self.known(KnownQuestion(component=component.key))
+        taken = tuple(
+            Taken(
+                repository=each.image.repository,
+                tag=each.imported.tag if each.imported else "",
+                digest=each.digest,
+            )
+            for each in known.imported[:TAKEN]
+        )
+        # As much as is compared: two hundred components are one answer.
+        return Followed(component=component.model_copy(update={"workload": Workload()}), taken=taken)
 
 
 class Pulls:
@@ -111,6 +138,18 @@ class Pulls:
             version=_shown(labels.get(_VERSION, "")),
             platforms=platforms,
         )
+
+    @activity.defn(name="images.highest")
+    async def highest(self, question: TagsQuestion) -> TagsAnswer:
+        """The highest version among a repository's tags that the rule takes.
+
+        Raises:
+            As `resolve`, and UserFailure `BadTagRule`.
+        """
+        rule, best = image_rule.rule(question.rule), ""
+        async for page in self._reader.tags(question.repository):
+            best = image_rule.highest(rule, (*page, best) if best else page)
+        return TagsAnswer(tag=best)
 
     async def _chosen(self, repository: str, index: Served, wanted: str) -> tuple[Served, tuple[str, ...]]:
         """The image of an index that fits, or its first, and all platforms that it is made for."""

@@ -26,6 +26,7 @@ from activities.gitops import GitOpsRepositories
 from activities.hosts import Hosts
 from activities.imagereader import Credentials, ImageReader
 from activities.images import Images, Pulls
+from activities.imagesweepwatch import ImageSweepWatch
 from activities.jobs import Jobs
 from activities.lanes import Lanes
 from activities.ledgers import Ledgers
@@ -77,6 +78,7 @@ from workflows.comment_delivery import CommentDelivery
 from workflows.deletion import Deletion
 from workflows.delivery import Delivery
 from workflows.image_delivery import ImageDelivery
+from workflows.image_sweep import ImageSweep
 from workflows.lane import Lane
 from workflows.ledger import Ledger
 from workflows.outbox import Outbox
@@ -108,6 +110,7 @@ WORKFLOWS: Sequence[type] = (
     CommentDelivery,
     Deletion,
     ImageDelivery,
+    ImageSweep,
     Ledger,
     Sweep,
     Poison,
@@ -223,6 +226,7 @@ async def serving(plane: Plane, client: Client, settings: Settings) -> AsyncIter
                 _beside(subscribers.run()),
                 _beside(RuleWatch(apiserver, client).run()),
                 _beside(SweepWatch(apiserver, client).run()),
+                _beside(ImageSweepWatch(apiserver, client).run()),
                 _beside(TimedBuilds(apiserver, client).run()),
                 admission_worker(client, settings),
             ):

@@ -129,6 +129,8 @@ TABLE: dict[str, Effort] = {
     "outboxes.publish": Effort(once=10, overall=3600),
     "images.followers": Effort(once=15, overall=3600),
     "images.known": Effort(once=15, overall=3600),
+    "images.followed": Effort(once=120, overall=600),
+    "images.highest": Effort(once=300, overall=900, retry=PATIENT),
     "images.resolve": Effort(once=120, overall=6 * 3600, retry=PATIENT),
     "commits.own": Effort(once=10, overall=120),
     "gitops.found": Effort(once=15, overall=600),

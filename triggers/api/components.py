@@ -98,7 +98,7 @@ async def trigger(
         raise Conflict("NothingToBuild", why)
     asked = wanted or Wanted()
     if made.source is None and asked != Wanted():
-        raise Conflict("NothingToBuild", f"{named.key} is made from an image: it has no branches, tags or commits.")
+        raise Conflict("NothingToBuild", f"{named.key} runs an image: it has no branches, tags or commits.")
     head = applied_push(named, use.sequence.next())
     push = head.model_copy(
         update={
