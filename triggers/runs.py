@@ -36,6 +36,7 @@ Kind = Literal[
     "SetRollback",
     "Registration",
     "Rotation",
+    "Delivery",
 ]
 M = TypeVar("M", bound=BaseModel)
 REQUEST_MEMO = "request"
@@ -113,6 +114,10 @@ class Runs(Protocol):
 
     async def lanes(self) -> set[ComponentKey]:
         """The components for which lanes or previews run."""
+        ...
+
+    async def next_time(self, schedule: str) -> float | None:
+        """When a schedule is due next, in seconds since the epoch; None when there is none, or it is never."""
         ...
 
 
@@ -246,6 +251,17 @@ class TemporalRuns:
             failure = _failure(error, workflow)
             if not isinstance(failure, Conflict):
                 raise failure from error
+
+    async def next_time(self, schedule: str) -> float | None:
+        """As the Protocol says."""
+        try:
+            described = await self._client.get_schedule_handle(schedule).describe(rpc_timeout=self._limit)
+        except (RPCError, RuntimeError) as error:
+            if isinstance(error, RPCError) and error.status == RPCStatusCode.NOT_FOUND:
+                return None
+            raise _failure(error, schedule) from error
+        times = described.info.next_action_times
+        return None if described.schedule.state.paused or not times else times[0].timestamp()
 
     async def lanes(self) -> set[ComponentKey]:
         """As the Protocol says."""

@@ -48,6 +48,7 @@ from triggers.api import promotions as promotions_api
 from triggers.api import releases as releases_api
 from triggers.api import repositories as repositories_api
 from triggers.api import revisions as revisions_api
+from triggers.api import schedules as schedules_api
 from triggers.api import sets as sets_api
 from triggers.api.access import Freezes, Logs, Marks, Releases, Services
 from triggers.bindings import BindingWatch
@@ -72,6 +73,7 @@ from triggers.sets import Sets
 from triggers.signing import NotSent, Signer
 from triggers.starter import Starter, TemporalStarter
 from triggers.statements import Statements, signed
+from triggers.timetable import Timetable
 from triggers.tokens import Tokens
 from triggers.watch import AppliedWatch
 from triggers.webhooks.azure import Azure
@@ -213,6 +215,7 @@ def application(
         starter=starter,
         builds=Builds(runs, link),
         deliveries=Deliveries(runs, link),
+        timetable=Timetable(runs, declared, link),
         events=Events(runs, link),
         promotions=Promotions(runs, link),
         lanes=Lanes(runs, link),
@@ -241,7 +244,7 @@ def application(
         app.router.routes.append(secret_route(provider.name, receive(provider)))
     app.router.routes.append(Route("/webhooks/cloudevents", _permit, methods=["OPTIONS"]))
     moving = (promotions_api, gates_api, freezes_api, lanes_api, revisions_api)
-    coming = (components_api, repositories_api, events_api)
+    coming = (components_api, repositories_api, events_api, schedules_api)
     for module in (*coming, builds_api, releases_api, *moving, previews_api, sets_api):
         app.include_router(module.router, prefix=API)
     _add_health(app, declared, metrics)

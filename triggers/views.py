@@ -220,6 +220,22 @@ class DeliveryView(Value):
     builds: tuple[DeliveredBuild, ...] = ()
 
 
+class ScheduleView(Value):
+    """A component that is built at times of its own. Times are seconds since the epoch, 0 for never; `last` is how
+    the last one went, `workflow` its Delivery."""
+
+    component: str
+    times: tuple[str, ...]
+    branch: str = ""
+    schedule: str = ""
+    next_at: float = 0
+    problem: str = ""
+    last_at: float = 0
+    last: str = ""
+    workflow: str = ""
+    url: str = ""
+
+
 class GateExplained(Value):
     """One release before a gate: it waits there (`promotion`), or is only tried. `gate` has every rule."""
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from temporalio.common import TypedSearchAttributes
 
 from activities.changes import Change
+from model import timed_build
 from model.change_request import ChangeRequest
 from model.commit import Commit
 from model.component import Component
@@ -106,6 +107,7 @@ class FakeRuns:
         self.started: dict[str, BaseModel] = {}
         self.cancelled: list[str] = []
         self.running_lanes: set[str] = set()
+        self.times: dict[str, float] = {}
         self.down = False
 
     def put(self, run: Run, **states: BaseModel) -> None:
@@ -157,6 +159,9 @@ class FakeRuns:
             if run.type in types and repository in ("", run.attributes.get(REPOSITORY))
         ]
         return sorted(found, key=lambda run: run.started_at, reverse=True)[:limit]
+
+    async def next_time(self, schedule: str) -> float | None:
+        return self.times.get(schedule)
 
     async def start(
         self,
@@ -324,6 +329,7 @@ def convert(obj: dict[str, Any]) -> Component:
         uid=metadata["uid"],
         generation=metadata["generation"],
         source=SourceLocation(url=url),
+        schedules=timed_build.annotated(metadata.get("annotations") or {}),
     )
 
 

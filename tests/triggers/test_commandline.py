@@ -160,6 +160,25 @@ def put_delivery(
     parts.runs.put(Run(f"trigger/{KEY}/{request}", status, started_at=1), state=found)
 
 
+@pytest.fixture
+def nightly(parts: Parts) -> Parts:
+    [obj] = parts.apiserver.objects
+    obj["metadata"]["annotations"] = {"towpath.dev/build-schedule": "CRON_TZ=Europe/Berlin 0 3 * * *"}
+    return parts
+
+
+def test_schedules_say_when_next_and_how_it_went(nightly: Parts, shell: Shell) -> None:
+    parts = nightly
+    parts.runs.times[f"timed-build/{KEY}"] = 1_800_000_000
+    parts.runs.put(Run(f"timed-build/{KEY}/scheduled-1", "COMPLETED", started_at=1_700_000_000))
+    found = json.loads(shell.run("schedules", "-o", "json").stdout)
+    assert [(each["component"], each["next_at"], each["last"]) for each in found] == [
+        (str(KEY), 1_800_000_000, "completed")
+    ]
+    line = shell.run("schedules").stdout.splitlines()[1]
+    assert "CRON_TZ=Europe/Berlin 0 3 * * *" in line
+
+
 def test_waiting_has_an_end(shell: Shell) -> None:
     put_build(shell.parts, phase="running")
     assert_trouble(shell.run("status", NAME, "--wait", "--timeout", "0"), 1, "Not done within 0 s", "running")

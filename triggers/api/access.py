@@ -25,6 +25,7 @@ from triggers.registrations import Registrations
 from triggers.sequence import Clock, Sequence
 from triggers.sets import Sets
 from triggers.starter import Starter
+from triggers.timetable import Timetable
 from triggers.tokens import Tokens, require_steering
 from triggers.webhooks.receiver import Link
 
@@ -97,6 +98,7 @@ class Services:
     """Everything that the routes use, made by the composition root."""
 
     tokens: Tokens
+    timetable: Timetable
     declared: Declared
     starter: Starter
     builds: Builds

@@ -13,6 +13,7 @@ from triggers.commandline import (
     moving,
     previewing,
     repositories,
+    schedules,
     sets,
     signing,
     steering,
@@ -20,7 +21,7 @@ from triggers.commandline import (
 from triggers.commandline.application import app
 
 commands = (looking, building, moving, deciding, gating, previewing, steering, applying, sets, signing)
-for group in (*commands, events, repositories):
+for group in (*commands, events, repositories, schedules):
     group.register(app)
 
 __all__ = ["app"]

@@ -32,6 +32,7 @@ from triggers.views import (
     PromotionView,
     ReleaseView,
     RepositoryView,
+    ScheduleView,
 )
 
 TIMEOUT_SECONDS = 30.0
@@ -180,6 +181,10 @@ class Api:
         headers = {"Idempotency-Key": request or uuid.uuid4().hex}
         response = self._send("POST", f"{_path(key)}/{what}", headers=headers, json=body)
         return Accepted.model_validate(response.json())
+
+    def schedules(self) -> list[ScheduleView]:
+        """The components that are built at times of their own."""
+        return TypeAdapter(list[ScheduleView]).validate_python(self._get("/schedules"))
 
     def triggered(self, key: ComponentKey, request: str) -> DeliveryView:
         """What a trigger has come to."""
