@@ -72,7 +72,19 @@ class Site:
         Raises:
             RuntimeError: it failed; with its own words.
         """
-        done = subprocess.run(
+        done = self._towpath(*arguments)
+        if done.returncode != 0:
+            raise RuntimeError(f"towpath {' '.join(arguments)}: {(done.stderr or done.stdout).strip()}")
+        return done.stdout
+
+    def towpath_failing(self, *arguments: str) -> str:
+        """Run the command line for something that cannot be done, and return all that it printed."""
+        done = self._towpath(*arguments)
+        assert done.returncode == 1, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def _towpath(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [sys.executable, "-m", "worker", *arguments],
             env=self.environment,
             capture_output=True,
@@ -80,9 +92,6 @@ class Site:
             timeout=120,
             check=False,
         )
-        if done.returncode != 0:
-            raise RuntimeError(f"towpath {' '.join(arguments)}: {(done.stderr or done.stdout).strip()}")
-        return done.stdout
 
     def data_namespaces(self) -> list[str]:
         """The namespaces in which components of this session run."""
