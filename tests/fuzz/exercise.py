@@ -13,7 +13,7 @@ from triggers.webhooks.provider import Provider
 
 ID_LIMIT = 1000
 PAYLOAD_LIMIT = 128 * 1024
-EVENTS_LIMIT = 101
+EVENTS_LIMIT = 2001
 
 
 def exercise(provider: Provider, headers: Mapping[str, str], body: bytes) -> tuple[Event, ...]:

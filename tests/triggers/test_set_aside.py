@@ -103,7 +103,7 @@ async def test_a_delivery_of_which_a_part_is_not_stored_is_not_acknowledged(tmp_
         again = await client.post(delivery.path, content=delivery.body, headers=vouched(delivery, SECRET))
     assert again.status_code == 202
     assert [each["duplicate"] for each in again.json()["all"]] == [True, False]
-    assert len(starter.events) == 2
+    assert len(starter.started) == 2
 
 
 async def test_all_that_one_delivery_tells_is_started(tmp_path: Path) -> None:

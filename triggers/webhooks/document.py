@@ -10,8 +10,8 @@ from triggers.problem import Problem
 TEXT_LIMIT = 4096
 NAME_LIMIT = 200
 NUMBER_LIMIT = 10**12
-LIST_LIMIT = 101
-"""One more than what one delivery may start, so that it is seen that there were more."""
+LIST_LIMIT = 2001
+"""One more than what is ever named of one delivery, so that it is seen that there were more."""
 _MOMENT_LIMIT = 10**14
 
 
