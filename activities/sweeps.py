@@ -26,6 +26,8 @@ AT_ONCE = 100
 """What one look hands over; the next look finds the rest."""
 RECORDED_AT_ONCE = 500
 NO_ACCESS = frozenset({"GitAuthFailed", "RepositoryNotFound", "SecretNotFound"})
+NO_OCCASION = frozenset({"git"})
+"""Senders whose id of a delivery is made of what it says: the same move a second time bears the same id."""
 _RPC_TIMEOUT = timedelta(seconds=8)
 
 log = structlog.get_logger(__name__)
@@ -93,7 +95,11 @@ class Sweeps:
             UserFailure: as `Source.heads`.
             InfrastructureFailure: the Git server, the API server or Temporal cannot be reached.
         """
-        if request.because == "duplicate" and await self._is_known(request):
+        if (
+            request.because == "duplicate"
+            and request.provider not in NO_OCCASION
+            and await self._is_known(request)
+        ):
             return SweepLook(reason="KnownDelivery", message="This delivery has been dealt with.")
         way, heads = await self._heads(request.repository)
         # After the refs: what was handled in between is handled.
@@ -150,6 +156,8 @@ class Sweeps:
         return StandingAnswer(standing="handled" if handled else "ended")
 
     async def _is_known(self, request: SweepRequest) -> bool:
+        if request.provider in NO_OCCASION:
+            return False
         asked = LedgerQuestion(repository=request.repository, delivery=request.delivery)
         return (await self._ledgers.read(asked)).delivered
 

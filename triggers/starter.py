@@ -20,11 +20,12 @@ from model.poison import Poison
 from model.push import Push
 from model.ref_deleted import RefDeleted
 from model.repository import branch_of
+from model.sweep import SweepRequest
 from triggers.signing import refuse_to_act
 from workflows.attributes import attributes
 
-Stored = Announced | Poison
-"""What is kept for good: what was announced, and what could not be read."""
+Stored = Announced | Poison | SweepRequest
+"""What is kept for good: what was announced, what could not be read, and that somebody has to look himself."""
 
 KINDS: dict[type[Stored], str] = {
     Push: "Delivery",
@@ -33,6 +34,7 @@ KINDS: dict[type[Stored], str] = {
     Comment: "CommentDelivery",
     ImagePush: "ImageDelivery",
     Poison: "Poison",
+    SweepRequest: "Sweep",
 }
 """The workflow that takes care of each kind of event."""
 
@@ -77,7 +79,7 @@ class TemporalStarter:
                     event,
                     id=workflow,
                     task_queue=ids.CONTROL_QUEUE,
-                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    id_reuse_policy=_reuse(event),
                     id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                     search_attributes=_found_by(event),
                     static_summary=_summary(event),
@@ -111,6 +113,16 @@ def workflow_of(event: Stored) -> str:
             return ids.image(event.repository, event.digest, event.tag, event.delivery)
         case Poison():
             return ids.poison(event.provider, event.digest)
+        case SweepRequest():
+            ref = event.refs[0] if len(event.refs) == 1 else ""
+            return ids.sweep(event.repository, "/".join((event.because, *filter(None, (ref, event.delivery)))))
+
+
+def _reuse(event: Stored) -> WorkflowIDReusePolicy:
+    """An event acts once. A look is a question, and what was answered once may be asked again."""
+    if isinstance(event, SweepRequest):
+        return WorkflowIDReusePolicy.ALLOW_DUPLICATE
+    return WorkflowIDReusePolicy.REJECT_DUPLICATE
 
 
 def _found_by(event: Stored) -> TypedSearchAttributes:
@@ -141,6 +153,8 @@ def _summary(event: Stored) -> str:
             told = f"Image {event.repository}:{event.tag or event.digest}"
         case Poison():
             told = f"Unreadable delivery of {event.provider}: {event.error} at {event.place}"
+        case SweepRequest():
+            told = f"A look at {event.refs[0] if len(event.refs) == 1 else 'the refs'} of {event.repository}"
     return told.encode()[:200].decode(errors="ignore")
 
 

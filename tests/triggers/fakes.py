@@ -68,11 +68,12 @@ class FakeApiServer:
 
 
 class FakeStarter:
-    """Remembers what was started; `down` is a Temporal that cannot be reached."""
+    """Remembers what was started; `down` is a Temporal that cannot be reached, `down_for` not for one kind."""
 
     def __init__(self) -> None:
         self.events: dict[str, Stored] = {}
         self.down = False
+        self.down_for: type[Stored] | None = None
         self.news = asyncio.Event()
 
     @property
@@ -86,7 +87,7 @@ class FakeStarter:
         return {workflow: event for workflow, event in self.events.items() if isinstance(event, ChangeRequest)}
 
     async def start(self, event: Stored, workflow: str) -> Started:
-        if self.down:
+        if self.down or type(event) is self.down_for:
             raise InfrastructureFailure("TemporalUnavailable", "Temporal did not take the event.")
         if workflow in self.events:
             return Started(workflow, duplicate=True)

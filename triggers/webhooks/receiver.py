@@ -13,18 +13,25 @@ from starlette.responses import JSONResponse, Response
 from model.event import Announced, Event
 from model.failure import Failure
 from model.image_push import ImagePush
-from model.push import Ignored, Ping
+from model.push import Ignored, Ping, Push
+from model.ref_deleted import RefDeleted
+from model.sweep import SweepRequest
 from triggers.body import BodyReader
 from triggers.metrics import Metrics
 from triggers.problem import Problem, of_failure
 from triggers.repositories import KnownRepository, Repositories
 from triggers.sequence import Sequence
-from triggers.starter import Started, Starter, workflow_of
-from triggers.webhooks.document import Document
+from triggers.starter import Started, Starter, Stored, workflow_of
+from triggers.webhooks.document import LIST_LIMIT, Document
 from triggers.webhooks.logged import logged
 from triggers.webhooks.poison import poison_of
 from triggers.webhooks.provider import Provider
 from triggers.webhooks.sender import check_address
+
+REFS_LIMIT = 100
+"""More moved refs in one delivery do not each start something of their own."""
+NAMED_LIMIT = LIST_LIMIT - 1
+"""More are not named: all refs of the repository are looked at."""
 
 log = structlog.get_logger(__name__)
 tracer = trace.get_tracer("towpath.triggers")
@@ -159,7 +166,7 @@ class Receiver:
     async def _accept(self, events: list[Announced], known: KnownRepository | None) -> tuple[str, Response]:
         """Store every event of the delivery before it is answered. One that cannot be stored is an error for all:
         the sender repeats the delivery, and what was stored already is a duplicate then."""
-        ready = [self._ready(event, known) for event in events]
+        ready = gathered([self._ready(event, known) for event in events])
         tried = await asyncio.gather(
             *(self._starter.start(event, workflow_of(event)) for event in ready), return_exceptions=True
         )
@@ -168,6 +175,7 @@ class Receiver:
             if isinstance(each, BaseException):
                 raise each
             stored.append(each)
+        await self._look_at_repeated(ready, stored)
         answers = [
             {"workflow": each.workflow, "duplicate": each.duplicate, "url": self._link(each.workflow)}
             for each in stored
@@ -175,6 +183,25 @@ class Receiver:
         answer = answers[0] if len(answers) == 1 else {**answers[0], "all": answers}
         outcome = "Duplicate" if all(each.duplicate for each in stored) else "Accepted"
         return outcome, JSONResponse(answer, 202)
+
+    async def _look_at_repeated(self, events: list[Stored], stored: list[Started]) -> None:
+        """A push whose id has been is a redelivery, or leads the ref back to where it was (not every sender says
+        so): whoever asks the repository knows. An old body that is sent once more so starts nothing."""
+        looks = [
+            SweepRequest(
+                repository=event.repository,
+                refs=(event.ref,),
+                because="duplicate",
+                provider=event.provider,
+                delivery=event.delivery,
+                before=event.before,
+                sequence=event.sequence,
+            )
+            for event, started in zip(events, stored, strict=True)
+            if started.duplicate and isinstance(event, Push)
+        ]
+        for look in looks:
+            await self._starter.start(look, workflow_of(look))
 
     def _ready(self, event: Announced, known: KnownRepository | None) -> Announced:
         """The event with its place in the order, speaking of the repository as it was declared."""
@@ -194,6 +221,24 @@ def _declared(known: KnownRepository | None, repository: str) -> KnownRepository
             f"No component or Repository names {repository}; apply one, then push or redeliver.",
         )
     return known
+
+
+def gathered(events: list[Announced]) -> list[Stored]:
+    """More refs than a delivery should tell of become one look at the repository, which finds them all."""
+    moved = [event for event in events if isinstance(event, Push | RefDeleted)]
+    if len(moved) <= REFS_LIMIT:
+        return list(events)
+    refs = tuple(dict.fromkeys(event.ref for event in moved))
+    look = SweepRequest(
+        repository=moved[0].repository,
+        refs=refs if len(refs) <= NAMED_LIMIT else (),
+        because="many",
+        provider=moved[0].provider,
+        delivery=moved[0].delivery,
+        sequence=moved[0].sequence,
+        actor=moved[0].actor,
+    )
+    return [look, *(event for event in events if not isinstance(event, Push | RefDeleted))]
 
 
 def _uneventful(event: Event) -> tuple[str, Response]:
