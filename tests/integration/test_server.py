@@ -17,7 +17,23 @@ from activities.apiserver import ApiServer
 from deploy.local.exports import exports
 from deploy.local.settings import Settings
 from model.delivery import DeliveryState
+from model.failure import UserFailure
+from model.push import Push
+from model.repository import normalise
+from tests.triggers.dialects import (
+    Delivery,
+    azure,
+    bitbucket_cloud,
+    bitbucket_datacenter,
+    git,
+    gitea,
+    github,
+    gitlab,
+    vouched,
+)
+from triggers.starter import TemporalStarter
 
+SENDERS = [each.push() for each in (github, gitlab, bitbucket_cloud, bitbucket_datacenter, gitea, azure, git)]
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
 
@@ -88,6 +104,45 @@ async def test_fifty_deliveries_of_one_push_are_one_workflow(
     assert (again.status_code, again.json()["duplicate"]) == (202, True)
     description = await handle.describe()
     assert description.status == WorkflowExecutionStatus.COMPLETED
+
+
+async def test_what_was_announced_is_listed_with_what_came_of_it(
+    server: httpx.AsyncClient, stack: dict[str, str], repository: str
+) -> None:
+    commit = uuid.uuid4().hex + "1" * 8
+    workflow = (await post(server, stack, body_of(repository, commit))).json()["workflow"]
+    query = {"repository": normalise(repository)}
+    async with asyncio.timeout(30):
+        # Temporal lists what is new a moment later.
+        while True:
+            found = {each["workflow"]: each for each in (await server.get("/api/v1/events", params=query)).json()}
+            if workflow in found and found[workflow]["status"] == "COMPLETED":
+                break
+            await asyncio.sleep(0.1)
+    event = found[workflow]
+    assert (event["kind"], event["commit"], event["repository"]) == ("push", commit, query["repository"])
+    assert (await server.get("/api/v1/events", params={"poison": "true"})).status_code == 200
+
+
+async def test_what_temporal_will_never_take_is_refused_and_not_to_be_sent_again(temporal: Client) -> None:
+    push = Push(repository="git.example/x", url="https://git.example/x", ref="refs/heads/main", after="1" * 40)
+    with pytest.raises(UserFailure) as refused:
+        await TemporalStarter(temporal).start(push, "x" * 1001)
+    assert refused.value.reason == "EventRefused"
+
+
+@pytest.mark.parametrize("delivery", SENDERS, ids=lambda delivery: str(delivery.provider))
+async def test_every_sender_is_understood_at_its_address(
+    server: httpx.AsyncClient, stack: dict[str, str], delivery: Delivery
+) -> None:
+    """What nobody declared starts nothing; a secret that is wrong does not even show that."""
+    body = delivery.body
+    known = await server.post(
+        delivery.path, content=body, headers=vouched(delivery, stack["TOWPATH_WEBHOOK_SECRET"])
+    )
+    assert (known.status_code, known.json()["reason"]) == (404, "UnknownRepository")
+    stranger = await server.post(delivery.path, content=body, headers=vouched(delivery, "guessed"))
+    assert (stranger.status_code, stranger.json()["reason"]) == (401, "SignatureWrong")
 
 
 async def test_an_endless_body_is_cut_off_on_a_real_socket(server: httpx.AsyncClient) -> None:

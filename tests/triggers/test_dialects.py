@@ -143,6 +143,15 @@ def test_an_opened_change_request(dialect: Any) -> None:
     }.get(dialect, BOB)
 
 
+def test_a_change_request_without_a_commit_means_its_branchs_present_head() -> None:
+    for delivery in (
+        gitlab.change(last_commit=None),
+        azure.change(lastMergeSourceCommit=None),
+        gitea.change(head={"ref": "feature", "sha": "", "repo": gitea.REPOSITORY}),
+    ):
+        assert (only(delivery).head, only(delivery).branch) == ("", "feature")
+
+
 @every_sender
 def test_a_merged_change_request_is_closed(dialect: Any) -> None:
     change = only(dialect.merged())

@@ -95,7 +95,8 @@ class Azure:
             change=str(document.number("resource", "pullRequestId")),
             branch=document.text("resource", "sourceRefName"),
             base=document.text("resource", "targetRefName"),
-            head=document.text("resource", "lastMergeSourceCommit", "commitId"),
+            # Missing until Azure has looked whether it can be merged: the branch's present head counts then.
+            head=document.optional_text("resource", "lastMergeSourceCommit", "commitId"),
             before=document.optional_text("resource", "lastMergeTargetCommit", "commitId"),
             head_url=_address(document, "resource", "forkSource", "repository") if fork else "",
             title=document.optional_text("resource", "title"),

@@ -99,7 +99,8 @@ class Gitea:
             change=str(document.number("pull_request", "number")),
             branch=document.text("pull_request", "head", "ref"),
             base=document.text("pull_request", "base", "ref"),
-            head=document.text("pull_request", "head", "sha"),
+            # Both are empty where the branch is gone.
+            head=document.optional_text("pull_request", "head", "sha"),
             before=document.optional_text("pull_request", "base", "sha"),
             head_url=head_url if isinstance(head_url, str) else f"{url.removesuffix('.git')}-of-a-deleted-fork",
             title=document.optional_text("pull_request", "title"),

@@ -123,7 +123,8 @@ class GitLab:
             change=str(document.number("object_attributes", "iid")),
             branch=document.text("object_attributes", "source_branch"),
             base=document.text("object_attributes", "target_branch"),
-            head=document.text("object_attributes", "last_commit", "id"),
+            # A branch without a commit of its own has none.
+            head=document.optional_text("object_attributes", "last_commit", "id"),
             # The source is null when a fork was deleted meanwhile.
             head_url=head_url if isinstance(head_url, str) else f"{url.removesuffix('.git')}-of-a-deleted-fork",
             title=document.optional_text("object_attributes", "title"),
