@@ -11,6 +11,7 @@ from activities.outbound import Outbound
 from deploy.local.settings import Settings
 from model.failure import NotFound, UserFailure
 from model.image_import import ImageQuestion, ResolvedImage
+from model.image_sweep import TagsQuestion
 from tests.pushing import CONFIG, Pusher
 
 pytestmark = pytest.mark.stack
@@ -100,3 +101,12 @@ async def test_what_is_not_there_is_said_by_its_name(pusher: Pusher) -> None:
     with pytest.raises(NotFound) as missing:
         await resolve(pusher, "v2")
     assert (missing.value.reason, missing.value.message) == ("ImageNotFound", f"There is no {pusher.name}:v2.")
+
+
+async def test_of_many_tags_the_highest_version_that_is_followed_is_found(pusher: Pusher) -> None:
+    for tag in ("1.2.0", "1.10.0", "v1.9.9", "2.0.0", "1.11.0-rc.1", "main"):
+        pusher.image(tag)
+    registry = pusher.name.partition("/")[0]
+    pulls = Pulls(ImageReader(Outbound(), insecure=frozenset({registry})))
+    answer = await pulls.highest(TagsQuestion(repository=pusher.name, rule="semver: >=1 <2"))
+    assert answer.tag == "1.10.0"

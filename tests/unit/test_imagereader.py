@@ -199,3 +199,18 @@ def test_a_file_of_credentials_that_cannot_be_read_is_said_and_not_quoted(tmp_pa
     with pytest.raises(InfrastructureFailure) as raised:
         Credentials(path).of("r.example/app")
     assert raised.value.reason == "CredentialsUnreadable"
+
+
+async def test_tags_are_read_page_by_page_and_not_for_ever(hosts: Hosts) -> None:
+    registry = await hosts()
+    pages = {"": ["1.0.0", "1.1.0"], "1.1.0": ["1.2.0"]}
+
+    def serve(path: str, _headers: dict[str, str]) -> Answer:
+        last = path.partition("&last=")[2]
+        link = {"Link": f'<{path}>; rel="next"'}
+        # Beyond its last page it goes on and on with the same one.
+        return 200, link, json.dumps({"tags": pages.get(last, ["1.2.0"])}).encode()
+
+    registry.serve = serve
+    found = [page async for page in reader(registry).tags(f"{registry.name}/team/app")]
+    assert found == [("1.0.0", "1.1.0"), ("1.2.0",), ("1.2.0",)]

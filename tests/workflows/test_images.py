@@ -5,16 +5,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from temporalio import activity
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.testing import WorkflowEnvironment
 
-from model import ids, image_import
+from model import ids, image_import, image_rule
 from model.component import BuildPlan, Component
 from model.delivery import DeliveryState
 from model.failure import NotFound, UserFailure
 from model.image import Image
 from model.image_import import ImageDeliveryState, ImageQuestion, Known, KnownQuestion, ResolvedImage
 from model.image_push import ImagePush
+from model.image_sweep import Followed, ImageSweepRequest, ImageSweepState, TagsAnswer, TagsQuestion, Taken
+from model.key import ComponentKey
 from model.promotion import PromotionState
 from model.push import Push
 from model.release import Release
@@ -22,6 +27,7 @@ from tests.workflows.conftest import Serve
 from tests.workflows.world import KEY, World, commit
 from workflows.delivery import Delivery
 from workflows.image_delivery import ImageDelivery
+from workflows.image_sweep import ImageSweep
 from workflows.promotion import Promotion
 
 PLACE = "ghcr.io/team/hello"
@@ -42,7 +48,22 @@ class Yard(World):
     refused: UserFailure | None = None
 
     def all(self) -> list[Callable[..., Any]]:
-        return [*super().all(), self.followers, self.known, self.resolve]
+        return [*super().all(), self.followers, self.known, self.resolve, self.followed, self.highest]
+
+    @activity.defn(name="images.followed")
+    async def followed(self, _request: ImageSweepRequest) -> list[Followed]:
+        taken = tuple(
+            Taken(repository=each.image.repository, tag=each.imported.tag, digest=each.digest)
+            for each in reversed(self.releases)
+            if each.imported
+        )
+        return [Followed(component=each, taken=taken) for each in self.components]
+
+    @activity.defn(name="images.highest")
+    async def highest(self, question: TagsQuestion) -> TagsAnswer:
+        if question.repository != PLACE:
+            raise UserFailure("RegistryRefused", "private")
+        return TagsAnswer(tag=image_rule.highest(image_rule.rule(question.rule), tuple(self.tags)))
 
     @activity.defn(name="images.followers")
     async def followers(self, push: ImagePush) -> list[Component]:
@@ -195,3 +216,46 @@ async def test_a_component_that_deploys_nothing_by_itself_keeps_the_release(serv
     async with serve(world) as environment:
         ended = await deliver(environment, push("latest", 7, 1))
     assert (ended.outcome, len(world.releases), world.applied) == ("Imported", 1, [])
+
+
+async def test_what_no_webhook_told_is_found_once_and_what_is_known_is_left_alone(serve: Serve) -> None:
+    world = Yard(tags={"latest": 7})
+    async with serve(world) as environment:
+        await deliver(environment, push("latest", 7, 1))
+        await healthy(environment, world.releases[0].name, "development")
+        assert await swept(environment, "a") == ["UpToDate"]
+        world.tags["latest"] = 8
+        assert await swept(environment, "b") == ["Started"]
+        await environment.client.get_workflow_handle(ids.image(PLACE, digest(8), "latest", "")).result()
+        await healthy(environment, world.releases[1].name, "development")
+        assert await swept(environment, "c") == ["UpToDate"]
+        # Its webhook comes at last: known.
+        with pytest.raises(WorkflowAlreadyStartedError):
+            await environment.client.start_workflow(
+                ImageDelivery.run,
+                push("latest", 8, 9),
+                id=ids.image(PLACE, digest(8), "latest", ""),
+                task_queue=ids.CONTROL_QUEUE,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            )
+    assert [release.image.digest for release in world.releases] == [digest(7), digest(8)]
+
+
+async def test_a_sweep_finds_the_highest_version_and_goes_past_a_registry_that_is_away(serve: Serve) -> None:
+    follows = BUILT_ELSEWHERE.build.model_copy(update={"tags": "semver: >=1"})
+    versions = BUILT_ELSEWHERE.model_copy(update={"build": follows})
+    away = versions.model_copy(update={"key": ComponentKey(name="away"), "build_plane": "default"})
+    away = away.model_copy(update={"build": follows.model_copy(update={"image": "away.example/app:1.0.0"})})
+    world = Yard(components=[away, versions], tags={"1.2.0": 12, "1.10.0": 10, "2.0.0-rc.1": 2, "main": 3})
+    async with serve(world) as environment:
+        assert await swept(environment, "a") == ["RegistryRefused", "Started"]
+        await environment.client.get_workflow_handle(ids.image(PLACE, digest(10), "1.10.0", "")).result()
+    assert [release.image.digest for release in world.releases] == [digest(10)]
+
+
+async def swept(environment: WorkflowEnvironment, occasion: str) -> list[str]:
+    """The reasons of a sweep's findings."""
+    state: ImageSweepState = await environment.client.execute_workflow(
+        ImageSweep.run, ImageSweepRequest(), id=f"image-sweep/{occasion}", task_queue=ids.CONTROL_QUEUE
+    )
+    return [each.reason for each in state.found]
