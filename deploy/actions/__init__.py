@@ -1,0 +1,1 @@
+"""How other CI systems reach Towpath."""
