@@ -50,6 +50,7 @@ from triggers.api import repositories as repositories_api
 from triggers.api import revisions as revisions_api
 from triggers.api import schedules as schedules_api
 from triggers.api import sets as sets_api
+from triggers.api import sweeps as sweeps_api
 from triggers.api.access import Freezes, Logs, Marks, Releases, Services
 from triggers.bindings import BindingWatch
 from triggers.body import BodyReader
@@ -73,6 +74,7 @@ from triggers.sets import Sets
 from triggers.signing import NotSent, Signer
 from triggers.starter import Starter, TemporalStarter
 from triggers.statements import Statements, signed
+from triggers.sweeps import Sweeps
 from triggers.timetable import Timetable
 from triggers.tokens import Tokens
 from triggers.watch import AppliedWatch
@@ -215,6 +217,7 @@ def application(
         starter=starter,
         builds=Builds(runs, link),
         deliveries=Deliveries(runs, link),
+        sweeps=Sweeps(runs, starter, declared, link),
         timetable=Timetable(runs, declared, link),
         events=Events(runs, link),
         promotions=Promotions(runs, link),
@@ -244,7 +247,7 @@ def application(
         app.router.routes.append(secret_route(provider.name, receive(provider)))
     app.router.routes.append(Route("/webhooks/cloudevents", _permit, methods=["OPTIONS"]))
     moving = (promotions_api, gates_api, freezes_api, lanes_api, revisions_api)
-    coming = (components_api, repositories_api, events_api, schedules_api)
+    coming = (components_api, repositories_api, sweeps_api, events_api, schedules_api)
     for module in (*coming, builds_api, releases_api, *moving, previews_api, sets_api):
         app.include_router(module.router, prefix=API)
     _add_health(app, declared, metrics)

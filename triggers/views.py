@@ -12,6 +12,7 @@ from model.note import BuildNote, EnvironmentNote
 from model.promotion import StepState
 from model.release import Release
 from model.steer import Pause
+from model.sweep import Swept
 from model.value import Value
 
 
@@ -234,6 +235,21 @@ class ScheduleView(Value):
     last: str = ""
     workflow: str = ""
     url: str = ""
+
+
+class SweepView(Value):
+    """A look at a repository, and what it has found that nobody had announced. `recorded` heads were only put
+    down, since nobody follows them or the repository was seen for the first time."""
+
+    workflow: str
+    url: str = ""
+    open: bool
+    repository: str
+    outcome: str
+    message: str = ""
+    refs: int = 0
+    recorded: int = 0
+    found: tuple[Swept, ...] = ()
 
 
 class GateExplained(Value):

@@ -331,7 +331,9 @@ async def test_a_push_that_could_not_be_read_is_tried_again_and_not_for_ever(sta
 async def test_two_pushes_whose_deliveries_run_at_once_leave_the_newest_head_in_the_ledger(stage: Stage) -> None:
     head = stage.working.commit({"api/x": "0", "web/x": "0"})
     await stage.working.push()
-    await stage.announce(ZERO_ID, head)
+    begun = await stage.announce(ZERO_ID, head)
+    assert begun is not None
+    assert begun.outcome == "Built"
     moves = []
     for number in range(1, 4):
         after = stage.working.commit({f"{FOLDERS[number % 2]}/x": str(number)})

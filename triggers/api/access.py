@@ -25,6 +25,7 @@ from triggers.registrations import Registrations
 from triggers.sequence import Clock, Sequence
 from triggers.sets import Sets
 from triggers.starter import Starter
+from triggers.sweeps import Sweeps
 from triggers.timetable import Timetable
 from triggers.tokens import Tokens, require_steering
 from triggers.webhooks.receiver import Link
@@ -111,6 +112,7 @@ class Services:
     freezes: Freezes
     previews: Previews
     registrations: Registrations
+    sweeps: Sweeps
     releases: Releases
     marks: Marks
     logs: Logs

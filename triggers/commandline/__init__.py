@@ -17,11 +17,12 @@ from triggers.commandline import (
     sets,
     signing,
     steering,
+    sweeping,
 )
 from triggers.commandline.application import app
 
 commands = (looking, building, moving, deciding, gating, previewing, steering, applying, sets, signing)
-for group in (*commands, events, repositories, schedules):
+for group in (*commands, events, repositories, schedules, sweeping):
     group.register(app)
 
 __all__ = ["app"]

@@ -33,6 +33,7 @@ from triggers.views import (
     ReleaseView,
     RepositoryView,
     ScheduleView,
+    SweepView,
 )
 
 TIMEOUT_SECONDS = 30.0
@@ -194,6 +195,16 @@ class Api:
         """What senders have announced lately."""
         answer = self._get("/events", repository=repository, poison=str(poison).lower(), limit=str(limit))
         return TypeAdapter(list[EventView]).validate_python(answer)
+
+    def sweep(self, repository: str, request: str) -> Accepted:
+        """Look at a repository now."""
+        headers = {"Idempotency-Key": request}
+        response = self._send("POST", "/sweeps", headers=headers, json={"repository": repository})
+        return Accepted.model_validate(response.json())
+
+    def swept(self, repository: str, request: str) -> SweepView:
+        """How far such a look is."""
+        return SweepView.model_validate(self._get(f"/sweeps/{request}", repository=repository))
 
     def repositories(self, namespace: str = "") -> list[RepositoryView]:
         """The declared ones."""
