@@ -66,12 +66,16 @@ class Gitea:
 
     def _push(self, envelope: Envelope, document: Document) -> Event:
         """Whether it was forced is nowhere told."""
+        ref = document.text("ref")
+        after = document.text("after")
+        # An annotated tag is an object of its own; `head_commit` is the commit that it stands for.
+        tagged = document.find("head_commit", "id") if ref.startswith("refs/tags/") else None
         return moved(
             envelope,
             url=document.text("repository", "clone_url"),
-            ref=document.text("ref"),
+            ref=ref,
             before=document.text("before"),
-            after=document.text("after"),
+            after=tagged if isinstance(tagged, str) and tagged else after,
             pusher=document.optional_text("pusher", "login") or document.optional_text("pusher", "username"),
             email=document.optional_text("pusher", "email"),
         )

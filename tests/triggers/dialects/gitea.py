@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.triggers.dialects import ADA, BOB, MOMENT, NEWER, OLDER, Delivery
+from tests.triggers.dialects import ADA, BOB, MOMENT, NEWER, OLDER, ZERO, Delivery
 
 REPOSITORY = {
     "id": 140,
@@ -35,6 +35,7 @@ def push(ref: str = "refs/heads/main", before: str = OLDER, after: str = NEWER, 
         "compare_url": "https://git.example/team/hello-world/compare/a...b",
         "commits": [],
         "total_commits": 1,
+        "head_commit": None if after == ZERO else {"id": after},
         "pusher": {"id": 1, "login": ADA, "username": ADA, "email": "ada@example"},
     }
     return delivery("push", content, member)
