@@ -48,5 +48,5 @@ async def test_nobody_looks_at_repositories_that_nobody_declared(tmp_path: Path)
         stranger = await client.post("/api/v1/sweeps", json={"repository": URL})
         never = await client.get("/api/v1/sweeps/never", params={"repository": URL}, headers=authorized())
     reasons = [answer.json().get("reason") for answer in (unknown, bad, stranger, never)]
-    assert [answer.status_code for answer in (unknown, bad, stranger, never)] == [404, 422, 401, 404], reasons
+    assert [answer.status_code for answer in (unknown, bad, stranger, never)] == [404, 400, 401, 404], reasons
     assert parts.starter.events == {}

@@ -42,7 +42,7 @@ def sweep(
     while (found := api.swept(repository, request)).open or found.outcome in _STILL:
         if api.clock() > until:
             raise Trouble(f"It still looks after {timeout:.0f} s.", f"See {found.url or found.workflow}.")
-        api.pause()
+        api.pause(1)
 
     def table(_wide: bool) -> str:
         rows = [[each.found, each.subject, each.commit[:12], each.result, each.workflow] for each in found.found]
