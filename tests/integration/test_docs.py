@@ -196,6 +196,8 @@ def test_a_curl_call_is_answered(block: Block, environment: dict[str, str]) -> N
 @pytest.mark.parametrize("block", blocks("yaml"), ids=str)
 async def test_a_manifest_is_taken_by_the_api_server(block: Block, cluster: ApiServer, namespace: str) -> None:
     for obj in yaml.safe_load_all(block.text):
+        if block.text.startswith(("# .github/", "# .gitlab-ci.yml")):
+            continue
         if "apiVersion" not in obj:
             assert block.text.startswith("# workload.yaml"), "what is no manifest says what it is"
             assert workload_file.parse(block.text).endpoints
@@ -207,6 +209,25 @@ async def test_a_manifest_is_taken_by_the_api_server(block: Block, cluster: ApiS
         if obj["kind"] == "Component":
             made = declared.component(applied)
             assert made.source is not None or made.build.kind == "image"
+
+
+def test_jobs_of_other_systems_give_what_is_taken() -> None:
+    github, gitlab = (
+        yaml.safe_load(block.text)
+        for start in ("# .github/", "# .gitlab-ci.yml")
+        for block in blocks("yaml")
+        if block.text.startswith(start)
+    )
+    [step] = github["jobs"]["carry"]["steps"]
+    folder = step["uses"].partition("@")[0].removeprefix("your-org/towpath/")
+    action = yaml.safe_load((ROOT / folder / "action.yml").read_text())
+    assert set(step["with"]) <= set(action["inputs"])
+    assert {name for name, each in action["inputs"].items() if each.get("required")} <= set(step["with"])
+    template = yaml.safe_load((ROOT / "deploy/actions/gitlab/towpath.yml").read_text())
+    assert gitlab["carry"]["extends"] in template
+    program = (ROOT / "deploy/actions/towpath.py").read_text()
+    read = {f"TOWPATH_{name}" for name in re.findall(r'"([A-Z_]+)",', program)}
+    assert set(gitlab["carry"]["variables"]) <= read
 
 
 @pytest.mark.parametrize("page", PROVIDERS, ids=lambda page: page.name)
