@@ -94,12 +94,13 @@ class BuildQueues:
         Raises:
             InfrastructureFailure: `TemporalUnavailable`.
         """
-        known = set(question.builds)
+        known, unheard = set(question.builds), set(question.unheard)
         query = "WorkflowType = 'Build' AND ExecutionStatus = 'Running'"
         try:
-            running = {run.id async for run in self._client.list_workflows(query)}
-            ended = await _all(known - running, self._has_ended)
-            held = await _all(running - known, self._held)
+            running = {run.id: run.start_time.timestamp() async for run in self._client.list_workflows(query)}
+            ended = await _all(known - running.keys(), self._has_ended)
+            asked = (build for build, began in running.items() if began < question.before or build in unheard)
+            held = await _all(set(asked) - known, self._held)
             served = await self._served(question.plane)
         except RPCError as error:
             raise _unavailable(error) from error
@@ -109,7 +110,7 @@ class BuildQueues:
             found=tuple(each for each in answers if each.plane == question.plane and (each.holds or each.wants)),
             limits=await self._limits.of(question.plane, question.projects),
             served=served,
-            silent=len(held) - len(answers),
+            silent=tuple(sorted(build for build, answer in held.items() if answer is None)),
         )
 
     async def _ask(self, plane: str) -> None:

@@ -102,6 +102,7 @@ def correct(state: QueueState, look: Look, now: float) -> None:
             state.waiting[build] = held.entry
     if look.served is not None:
         state.away_since = 0 if look.served else state.away_since or now
+    state.unheard = list(look.silent)
     state.known = True
 
 

@@ -90,22 +90,25 @@ class Leaving(Value):
 
 class LookQuestion(Value):
     """Ask how the builds of a queue really are: `builds` are those that it knows (workflow ids), `projects`
-    those whose limits matter. `all_of_them`: those that it does not know are looked for as well."""
+    those whose limits matter. What it does not know is asked as well if it began `before` (seconds since the
+    epoch; 0: not at all), or is one of `unheard`: later ones have asked, or ask, by themselves."""
 
     plane: str
     builds: tuple[str, ...]
     projects: tuple[str, ...] = ()
+    before: float = 0
+    unheard: tuple[str, ...] = ()
 
 
 class Look(Value):
     """How it is: known builds that have ended, open ones that the queue does not know, the limits as declared,
-    whether anybody serves the plane (None: nobody could tell), and how many builds did not answer."""
+    whether anybody serves the plane (None: nobody could tell), and which builds did not answer."""
 
     ended: tuple[str, ...] = ()
     found: tuple[Held, ...] = ()
     limits: Limits | None = None
     served: bool | None = None
-    silent: int = 0
+    silent: tuple[str, ...] = ()
 
 
 class QueueState(State):
@@ -113,7 +116,8 @@ class QueueState(State):
 
     `known` is False until what ran before the queue began has been counted: until then nobody is let in.
     `served_last` says when a project last got a slot. `left` are the last builds that have left, so that what
-    was sent before they left and arrives after it changes nothing. `away_since` is 0 while the plane is served.
+    was sent before they left and arrives after it changes nothing. `unheard` are builds from before the queue that
+    did not say whether they have a slot. `away_since` is 0 while the plane is served.
     """
 
     plane: str
@@ -123,6 +127,7 @@ class QueueState(State):
     waiting: dict[str, Entry] = {}
     served_last: dict[str, float] = {}
     left: list[str] = []
+    unheard: list[str] = []
     away_since: float = 0
 
 

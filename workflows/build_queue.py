@@ -169,6 +169,8 @@ class BuildQueue:
             plane=state.plane,
             builds=(*state.running, *state.waiting),
             projects=tuple(sorted({entry.project for entry in admission.entries(state)})),
+            before=0 if state.known else workflow.info().workflow_start_time.timestamp(),
+            unheard=tuple(state.unheard),
         )
         try:
             look = await perform(BuildQueues.look, question, summary=state.plane)
@@ -180,7 +182,7 @@ class BuildQueue:
             now = workflow.time()
             admission.correct(state, look, now)
             self._fill(now)
-            metrics.queue_corrected(state.plane, len(look.ended), len(look.found), look.silent)
+            metrics.queue_corrected(state.plane, len(look.ended), len(look.found), len(look.silent))
         finally:
             self._looking = None
             self._next_look = workflow.time() + admission.look_after(state)
