@@ -45,6 +45,7 @@ from triggers.api import gates as gates_api
 from triggers.api import lanes as lanes_api
 from triggers.api import previews as previews_api
 from triggers.api import promotions as promotions_api
+from triggers.api import queues as queues_api
 from triggers.api import releases as releases_api
 from triggers.api import repositories as repositories_api
 from triggers.api import revisions as revisions_api
@@ -66,6 +67,7 @@ from triggers.metrics import CONTENT_TYPE, Metrics
 from triggers.previews import Previews
 from triggers.problem import Problem, of_failure
 from triggers.promotions import Promotions
+from triggers.queues import Queues
 from triggers.registrations import Registrations
 from triggers.removal import RemovalWatch
 from triggers.runs import Runs, TemporalRuns
@@ -226,6 +228,7 @@ def application(
         gates=Gates(rules, runs, clock),
         freezes=freezes,
         previews=Previews(runs, starter, link),
+        queues=Queues(runs),
         registrations=Registrations(runs, declared, settings.public_url, link),
         releases=releases,
         marks=marks,
@@ -248,7 +251,7 @@ def application(
     app.router.routes.append(Route("/webhooks/cloudevents", _permit, methods=["OPTIONS"]))
     moving = (promotions_api, gates_api, freezes_api, lanes_api, revisions_api)
     coming = (components_api, repositories_api, sweeps_api, events_api, schedules_api)
-    for module in (*coming, builds_api, releases_api, *moving, previews_api, sets_api):
+    for module in (*coming, builds_api, queues_api, releases_api, *moving, previews_api, sets_api):
         app.include_router(module.router, prefix=API)
     _add_health(app, declared, metrics)
     _add_problems(app)

@@ -21,6 +21,7 @@ from triggers.lanes import Lanes
 from triggers.previews import Previews
 from triggers.problem import Problem
 from triggers.promotions import Promotions
+from triggers.queues import Queues
 from triggers.registrations import Registrations
 from triggers.sequence import Clock, Sequence
 from triggers.sets import Sets
@@ -111,6 +112,7 @@ class Services:
     gates: Gates
     freezes: Freezes
     previews: Previews
+    queues: Queues
     registrations: Registrations
     sweeps: Sweeps
     releases: Releases

@@ -12,6 +12,7 @@ from triggers.commandline import (
     looking,
     moving,
     previewing,
+    queueing,
     repositories,
     schedules,
     sets,
@@ -21,7 +22,7 @@ from triggers.commandline import (
 )
 from triggers.commandline.application import app
 
-commands = (looking, building, moving, deciding, gating, previewing, steering, applying, sets, signing)
+commands = (looking, building, moving, deciding, gating, previewing, queueing, steering, applying, sets, signing)
 for group in (*commands, events, repositories, schedules, sweeping):
     group.register(app)
 

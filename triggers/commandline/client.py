@@ -10,6 +10,7 @@ import httpx
 import typer
 from pydantic import TypeAdapter
 
+from model.build_queue import QueueView
 from model.difference import Difference
 from model.key import ComponentKey
 from model.lane import Revision
@@ -92,6 +93,10 @@ class Api:
     def build(self, key: ComponentKey, commit: str, number: int) -> BuildView:
         """One build."""
         return BuildView.model_validate(self._get(f"{_path(key)}/builds/{commit}/{number}"))
+
+    def queue(self, plane: str) -> QueueView:
+        """Who builds on a plane and who waits."""
+        return QueueView.model_validate(self._get(f"/queues/{plane}"))
 
     def log(self, build: BuildView, follow: bool) -> Iterator[bytes]:
         """The log's bytes: what there is, or with `follow` until the build has ended."""
