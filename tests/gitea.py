@@ -47,10 +47,12 @@ class Hosted:
         """Push refs of a working copy.
 
         Raises:
-            subprocess.CalledProcessError: Gitea refuses it.
+            RuntimeError: Gitea refuses it; with git's own words.
         """
         argv = ["git", "-C", str(folder), "push", "--quiet", "--", self.with_credentials(), *refs]
-        subprocess.run(argv, check=True, capture_output=True, text=True)
+        done = subprocess.run(argv, check=False, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr.replace(self.owner.token, "***"))
 
 
 class Gitea:

@@ -3,17 +3,22 @@
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import BaseModel
 from temporalio.common import TypedSearchAttributes
+from typer.testing import CliRunner, Result
 
 from model import ids
 from model.push import Push
 from model.registration import Fault, Registered, RegistrationRequest, Rotated, RotationRequest
 from tests.triggers.fakes import URL, FakeApiServer, FakeRuns, FakeSecrets, component_object, repository_object
 from tests.triggers.serving import VIEWING, Parts, authorized, git_push, post_git, serving
+from triggers.commandline import app
+from triggers.commandline.client import Api
 from triggers.runs import Kind, Run
 from triggers.server import ServerSettings
+from triggers.views import Accepted, ConditionView, RepositoryView
 
 PATH = "/api/v1/repositories/default/mine"
 MIRROR = "https://mirror.example/team/hello-world"
@@ -179,3 +184,66 @@ async def test_nobody_makes_a_mirror_of_an_address_that_others_have_declared(tmp
     assert (refused.status_code, taken.status_code) == (401, 202)
     (push,) = pushes(stolen)
     assert push.url == URL
+
+
+def on_the_command_line(answers: dict[str, BaseModel | list[BaseModel]], *arguments: str) -> Result:
+    """Run `towpath repository …` against a server that answers so, by the end of the path."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        found = answers[request.url.path.rpartition("/")[2]]
+        content = [each.model_dump() for each in found] if isinstance(found, list) else found.model_dump()
+        return httpx.Response(200, json=content)
+
+    with httpx.Client(transport=httpx.MockTransport(answer), base_url="http://towpath") as http:
+        return CliRunner().invoke(app, ["repository", *arguments], obj=Api(http, pause=lambda _: None))
+
+
+def test_a_check_that_finds_something_ends_with_1_and_says_what() -> None:
+    fault = Fault(reason="HookMissing", message="No webhook leads here; run register.")
+    found = Registered(namespace="default", name="mine", message=fault.message, faults=(fault,))
+    result = on_the_command_line({"check": found}, "check", "mine")
+    assert result.exit_code == 1
+    assert "HookMissing: No webhook leads here; run register." in result.output
+    well = found.model_copy(update={"faults": (), "message": "It is there."})
+    assert on_the_command_line({"check": well}, "check", "mine").exit_code == 0
+
+
+def test_a_rotation_is_waited_for_and_one_that_fails_ends_with_1() -> None:
+    accepted = Accepted(reason="Rotating", message="It is under way.", workflow="rotation/default/mine/1")
+
+    def rotated(phase: str) -> Result:
+        state = Rotated.model_validate({"phase": phase, "message": "TokenRefused: it has ended."})
+        answers: dict[str, BaseModel | list[BaseModel]] = {"rotate": accepted}
+        # The path ends with an id of the command line's own.
+        return on_the_command_line(Anything(answers, state), "rotate", "mine", "--grace", "0s")
+
+    assert rotated("live").exit_code == 0
+    failed = rotated("failed")
+    assert failed.exit_code == 1
+    assert "TokenRefused" in failed.output
+    assert on_the_command_line({"rotate": accepted}, "rotate", "mine", "--no-wait").exit_code == 0
+    assert on_the_command_line({}, "rotate", "mine", "--grace", "soon").exit_code == 2
+
+
+class Anything(dict[str, "BaseModel | list[BaseModel]"]):
+    """Answers the same to whatever is asked besides."""
+
+    def __init__(self, known: dict[str, "BaseModel | list[BaseModel]"], other: BaseModel) -> None:
+        super().__init__(known)
+        self._other = other
+
+    def __missing__(self, _key: str) -> BaseModel:
+        return self._other
+
+
+def test_the_list_shows_whether_each_webhook_is_registered() -> None:
+    registered = ConditionView(type="WebhookRegistered", status="True", reason="Registered")
+    missing = ConditionView(type="WebhookRegistered", status="False", reason="HookMissing")
+    views: list[BaseModel] = [
+        RepositoryView(namespace="default", name="one", url=URL, provider="gitea", conditions=(registered,)),
+        RepositoryView(namespace="default", name="two", url=URL, provider="git", conditions=(missing,)),
+    ]
+    result = on_the_command_line({"repositories": views}, "list")
+    _, one, two = result.output.strip().splitlines()
+    assert "True" in one.split()
+    assert "HookMissing" in two.split()
