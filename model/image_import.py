@@ -174,8 +174,8 @@ def decide(
             step="stop",
             reason="OlderImage",
             message=f"{asked.tag or found.image.digest[:19]} leads to what {same.name} has, and "
-            f"{known.newest.name if known.newest else 'another'} is newer. To go back, say so: "
-            f"towpath rollback {component.key.name} --help",
+            f"{known.newest.name if known.newest else 'another'} is newer. To go back, roll "
+            f"back: towpath rollback {component.key} -e ENVIRONMENT",
         )
     # Somebody wrote it into the manifest: like a commit that takes others back, it is a new release of the same.
     name = release_name(component.key, release.commit.id, release.image, release.workload, occasion)

@@ -165,20 +165,23 @@ class ImageDelivery:
         reason = decision.reason or "Released"
         name = decision.release.name if decision.release else ""
         self._note(component, reason, message, release=name, image=found.image.reference)
-        if decision.step == "adopt" or reason in QUIET:
-            # For the pusher of the second tag of one image, or of a signature, nothing has happened.
+        applied = self._state.push.cause == "applied"
+        if (decision.step == "adopt" and not applied) or reason in QUIET:
+            # For the pusher of the second tag of one image, or of a signature, nothing has happened. Who has edited
+            # a manifest is told that it was looked at.
             return
-        made = decision.release if decision.step == "release" else None
+        made = decision.release if decision.step != "stop" else None
         self._teller.tell(
             Note(
                 component=component,
                 type="Normal" if made else "Warning",
-                reason="ImageReleased" if made else reason,
+                reason="ImageReleased" if decision.step == "release" else reason,
                 message=message,
-                stage="image: released" if made else "",
+                stage="image: released" if decision.step == "release" else "",
                 workflow=workflow.info().workflow_id,
                 latest_release=made.name if made else "",
                 latest_image=made.image.reference if made else "",
+                of_manifest=decision.step == "adopt",
                 aside=made is None,
             )
         )

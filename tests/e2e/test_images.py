@@ -113,6 +113,8 @@ def test_a_push_to_the_registry_brings_the_image_to_its_environments_by_digest(
     site.see.until(
         "1.0.0 in development", HEALTHY_SECONDS, lambda: running(site, "development") == f"{pusher.name}@{first}"
     )
+    assert subscriber.events == []
+    subscriber.down = False
     # From here on nothing but pushes, which the registry's own webhook announces.
     pusher.artifact("1.3.0", "application/vnd.cncf.helm.config.v1+json", b'{"name": "a chart"}')
     pusher.artifact(
@@ -135,8 +137,6 @@ def test_a_push_to_the_registry_brings_the_image_to_its_environments_by_digest(
     assert not {outside, late} & made
     commits = {release["spec"]["towpath"]["commit"]["id"] for release in releases}
     assert commits == {"1" * 40, "3" * 40}
-    assert subscriber.events == []
-    subscriber.down = False
     answer = httpx.get(site.see.address(NAME, "development"), timeout=10)
     assert answer.text.strip() == "1.2.0"
 

@@ -1,6 +1,7 @@
 """An outbox over a scripted sink, in skipped time."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,20 +19,25 @@ from model.outbox import Batch, OutboxState, Sent, Trouble
 from model.subscription import SubscriptionKey
 from workflows.outbox import Outbox
 
-KEY = SubscriptionKey(namespace="default", name="chat")
-ID = ids.outbox(KEY.namespace, KEY.name)
-
 
 @dataclass
 class Sink:
-    """Takes events or not; remembers what arrived."""
+    """Takes events or not; remembers what arrived. `key` is whose it is."""
 
+    key: SubscriptionKey = field(
+        default_factory=lambda: SubscriptionKey(namespace="default", name=uuid.uuid4().hex[:8])
+    )
     down: bool = False
     dying: int = 0
     gone: bool = False
     arrived: list[str] = field(default_factory=list)
     asked: int = 0
     news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def id(self) -> str:
+        """Of its outbox."""
+        return ids.outbox(self.key.namespace, self.key.name)
 
     @activity.defn(name="sinks.deliver")
     async def deliver(self, batch: Batch) -> Sent:
@@ -68,11 +74,11 @@ async def served(environment: WorkflowEnvironment, sink: Sink) -> AsyncIterator[
         yield
 
 
-async def put(environment: WorkflowEnvironment, *events: CloudEvent) -> WorkflowHandle[Outbox, None]:
+async def put(environment: WorkflowEnvironment, sink: Sink, *events: CloudEvent) -> WorkflowHandle[Outbox, None]:
     return await environment.client.start_workflow(
         Outbox.run,
-        OutboxState(subscription=KEY),
-        id=ID,
+        OutboxState(subscription=sink.key),
+        id=sink.id,
         task_queue=ids.CONTROL_QUEUE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         start_signal="put",
@@ -84,10 +90,10 @@ async def test_events_are_sent_in_order_and_each_once(temporal: WorkflowEnvironm
     sink = Sink()
     async with served(temporal, sink):
         for number in range(20):
-            await put(temporal, event(number), event(number))
+            await put(temporal, sink, event(number), event(number))
         await sink.until(lambda: len(sink.arrived) >= 20)
-        await put(temporal, event(3))
-        handle = await put(temporal, event(20))
+        await put(temporal, sink, event(3))
+        handle = await put(temporal, sink, event(20))
         await sink.until(lambda: len(sink.arrived) >= 21)
         await handle.result()
     assert sink.arrived == [event(number).id for number in range(21)]
@@ -96,7 +102,7 @@ async def test_events_are_sent_in_order_and_each_once(temporal: WorkflowEnvironm
 async def test_a_sink_that_comes_back_gets_everything_in_order(temporal: WorkflowEnvironment) -> None:
     sink = Sink(down=True)
     async with served(temporal, sink):
-        handle = await put(temporal, *(event(number) for number in range(8)), event(1, "default/api"))
+        handle = await put(temporal, sink, *(event(number) for number in range(8)), event(1, "default/api"))
         await sink.until(lambda: sink.asked >= 3)
         state = await handle.query(Outbox.state)
         assert state.error == "down"
@@ -111,13 +117,13 @@ async def test_a_sink_that_stays_dead_is_given_up_after_a_day_and_stops_nobody(
 ) -> None:
     sink = Sink(down=True)
     async with served(temporal, sink):
-        handle = await put(temporal, event(1))
+        handle = await put(temporal, sink, event(1))
         await temporal.sleep(timedelta(hours=25))
         state = await handle.query(Outbox.state)
         assert (state.lines, state.dropped) == ({}, 1)
         assert 100 < sink.asked < 400
         sink.down = False
-        await put(temporal, event(2))
+        await put(temporal, sink, event(2))
         await sink.until(lambda: sink.arrived == [event(2).id])
 
 
@@ -126,7 +132,7 @@ async def test_a_worker_that_dies_after_sending_sends_the_same_event_again_and_l
 ) -> None:
     sink = Sink(dying=1)
     async with served(temporal, sink):
-        await put(temporal, event(1), event(2))
+        await put(temporal, sink, event(1), event(2))
         await sink.until(lambda: len(sink.arrived) >= 4)
     assert sink.arrived == [event(1).id, event(2).id] * 2
 
@@ -134,7 +140,7 @@ async def test_a_worker_that_dies_after_sending_sends_the_same_event_again_and_l
 async def test_events_survive_that_no_worker_is_there(temporal: WorkflowEnvironment) -> None:
     sink = Sink()
     for number in range(3):
-        await put(temporal, event(number))
+        await put(temporal, sink, event(number))
     async with served(temporal, sink):
         await sink.until(lambda: len(sink.arrived) >= 3)
     assert sink.arrived == [event(number).id for number in range(3)]
@@ -145,6 +151,6 @@ async def test_an_outbox_whose_subscription_is_gone_sends_nothing_more_and_ends(
 ) -> None:
     sink = Sink(gone=True)
     async with served(temporal, sink):
-        handle = await put(temporal, event(1))
+        handle = await put(temporal, sink, event(1))
         await handle.result()
     assert sink.arrived == []
