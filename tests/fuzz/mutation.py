@@ -1,6 +1,5 @@
 """Deliveries that are almost real: one of a sender's, with some of it taken out, replaced or blown up."""
 
-import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,29 +68,27 @@ def _walk(content: Any, path: Path_) -> Iterator[Path_]:
 
 
 def changed(content: dict[str, Any], edits: list[tuple[Path_, Any]]) -> dict[str, Any]:
-    """A copy in which every place holds something else; places that are gone by then are left out."""
-    made: dict[str, Any] = copy.deepcopy(content)
+    """The same with something else in every place; places that are gone by then are left out."""
+    made: Any = content
     for path, value in edits:
-        place: Any = made
-        for name in path[:-1]:
-            try:
-                place = place[name]
-            except (KeyError, IndexError, TypeError):
-                break
-        else:
-            # A copy, since a later edit may go into it.
-            _put(place, path[-1], value if value is REMOVED else copy.deepcopy(value))
-    return made
+        made = _replaced(made, path, value)
+    return made if isinstance(made, dict) else {}
 
 
-def _put(place: Any, name: str | int, value: Any) -> None:
-    if isinstance(place, dict) and isinstance(name, str):
-        if value is REMOVED:
-            place.pop(name, None)
-        else:
-            place[name] = value
-    elif isinstance(place, list) and isinstance(name, int) and name < len(place):
-        if value is REMOVED:
-            del place[name]
-        else:
-            place[name] = value
+def _replaced(content: Any, path: Path_, value: Any) -> Any:
+    """What is on the way is copied, and what is beside it shared: nothing that was given is ever written to."""
+    name, rest = path[0], path[1:]
+    if isinstance(content, dict):
+        there = name in content
+    else:
+        there = isinstance(content, list) and isinstance(name, int) and name < len(content)
+    if not there:
+        return content
+    copied = content.copy()
+    if rest:
+        copied[name] = _replaced(copied[name], rest, value)
+    elif value is REMOVED:
+        del copied[name]
+    else:
+        copied[name] = value
+    return copied

@@ -152,6 +152,12 @@ def test_a_change_request_without_a_commit_means_its_branchs_present_head() -> N
         assert (only(delivery).head, only(delivery).branch) == ("", "feature")
 
 
+def test_what_is_no_commit_is_not_taken_for_a_short_one() -> None:
+    for told in ("HEAD", "x" * 12, "abc", "A" * 12, NEWER + "1"):
+        with pytest.raises(UserFailure, match="commit id"):
+            only(bitbucket_cloud.change(head=told))
+
+
 @every_sender
 def test_a_merged_change_request_is_closed(dialect: Any) -> None:
     change = only(dialect.merged())

@@ -259,6 +259,35 @@ async def test_a_ping_that_names_no_repository_is_good_by_any_repositorys_own_se
         assert_refused(await send(client, ping, vouched(ping, "guessed")), "SignatureWrong")
 
 
+async def test_a_repositorys_own_secret_announces_no_images(tmp_path: Path) -> None:
+    """Images belong to no repository that is declared: only the platform's secret may announce them."""
+    apiserver = FakeApiServer(component_object(observedGeneration=1), repository_object(URL, "mine"))
+    given = replace(parts(), apiserver=apiserver, secrets=FakeSecrets(mine="own-secret"))
+    pushed = {
+        "id": "e1",
+        "action": "push",
+        "target": {
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": "sha256:" + "1" * 64,
+            "repository": "team/app",
+            "tag": "v1",
+            "url": "http://registry.example/v2/team/app/manifests/v1",
+        },
+        "request": {"host": "registry.example"},
+    }
+    async with serving(given, tmp_path) as client:
+        answers = [
+            await client.post(
+                "/webhooks/registry/distribution",
+                json={"events": [pushed]},
+                headers={"Authorization": f"Bearer {secret}"},
+            )
+            for secret in ("own-secret", "guessed")
+        ]
+    assert [answer.status_code for answer in answers] == [401, 401]
+    assert not given.starter.events
+
+
 @every_way
 async def test_neither_secrets_nor_signatures_are_logged(site: Site, delivery: Delivery, header: str) -> None:
     headers = vouched(delivery, secret_of(delivery), NOW)
