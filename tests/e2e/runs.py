@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowExecution
+from temporalio.service import RPCError, RPCStatusCode
 
 T = TypeVar("T")
 LIMIT_SECONDS = 30
@@ -71,6 +72,16 @@ class Runs:
         query = handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
         metadata: WorkflowMetadata = self._wait(query)
         return metadata.current_details
+
+    def state(self, workflow: str) -> dict[str, Any]:
+        """What a workflow says of itself; empty while there is none."""
+        query = self._client.get_workflow_handle(workflow).query("state")
+        try:
+            return dict(self._wait(query))
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
+            return {}
 
     def raw_history(self, workflow: str) -> bytes:
         """Every event of a run as it is stored: payloads are in it as they were sent."""

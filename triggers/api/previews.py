@@ -37,6 +37,14 @@ class CloseBody(BaseModel):
     reason: str = Field(default="", max_length=500)
 
 
+class AllowBody(BaseModel):
+    """The whole id of the commit that was looked at."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    commit: str = Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")
+
+
 class ExtendBody(CloseBody):
     """How long it is to last from now, in seconds."""
 
@@ -103,6 +111,34 @@ async def extend_preview(
 ) -> Accepted:
     """Let a preview last from now on for so long."""
     order = PreviewOrder(id=request, kind="extend", actor=actor, reason=body.reason, seconds=body.seconds)
+    return await _give(use, component, change, order)
+
+
+@router.post("/{change}/allow", status_code=202)
+async def allow_commit(
+    use: Use, component: Key, change: Change, actor: Steerer, request: RequestId, body: AllowBody
+) -> Accepted:
+    """Let exactly this commit of somebody who is not trusted be built and shown, without secrets."""
+    return await _give(
+        use, component, change, PreviewOrder(id=request, kind="allow", actor=actor, commit=body.commit)
+    )
+
+
+@router.post("/{change}/retry", status_code=202)
+async def retry_preview(
+    use: Use, component: Key, change: Change, actor: Steerer, request: RequestId, body: CloseBody
+) -> Accepted:
+    """Build and show the present commit again."""
+    order = PreviewOrder(id=request, kind="retry", actor=actor, reason=body.reason)
+    return await _give(use, component, change, order)
+
+
+@router.post("/{change}/stop", status_code=202)
+async def stop_preview(
+    use: Use, component: Key, change: Change, actor: Steerer, request: RequestId, body: CloseBody
+) -> Accepted:
+    """Stop what is being built or deployed; what runs stays."""
+    order = PreviewOrder(id=request, kind="stop", actor=actor, reason=body.reason)
     return await _give(use, component, change, order)
 
 

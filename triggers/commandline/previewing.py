@@ -58,7 +58,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands."""
     for command, name in (
         (list_previews, "list"), (status, "status"), (open_preview, "open"), (extend, "extend"), (close, "close"),
-        (logs, "logs"),
+        (logs, "logs"), (allow, "allow"), (retry, "retry"), (stop, "stop"),
     ):  # fmt: skip
         previews.command(name)(command)
     app.add_typer(previews, name="preview")
@@ -139,6 +139,40 @@ def close(
     Examples: towpath preview close hello-world 12 --reason "seen enough"
     """
     tell(api_of(context).steer(name, f"previews/{change}/close", {"reason": reason}), output)
+
+
+def allow(
+    context: typer.Context,
+    name: Name,
+    change: Change,
+    commit: Annotated[str, typer.Option("--commit", help="The whole id of the commit that you have looked at.")],
+    output: Output = Format.TABLE,
+) -> None:
+    """Let exactly one commit of somebody who is not trusted be built and shown, without secrets.
+
+    Examples: towpath preview allow hello-world 12 --commit 5bd3a4a5c3c9ff0f0a2a3f2b0f8dcf0f6c8d6a01
+    """
+    tell(api_of(context).steer(name, f"previews/{change}/allow", {"commit": commit}), output)
+
+
+def retry(
+    context: typer.Context, name: Name, change: Change, reason: Reason = "", output: Output = Format.TABLE
+) -> None:
+    """Build and show a preview's present commit again.
+
+    Examples: towpath preview retry hello-world 12
+    """
+    tell(api_of(context).steer(name, f"previews/{change}/retry", {"reason": reason}), output)
+
+
+def stop(
+    context: typer.Context, name: Name, change: Change, reason: Reason = "", output: Output = Format.TABLE
+) -> None:
+    """Stop what is being built or deployed for a preview; what runs stays.
+
+    Examples: towpath preview stop hello-world 12
+    """
+    tell(api_of(context).steer(name, f"previews/{change}/stop", {"reason": reason}), output)
 
 
 def logs(context: typer.Context, name: Name, change: Change) -> None:
