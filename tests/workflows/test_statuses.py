@@ -98,7 +98,7 @@ async def until(there: Callable[[], bool]) -> None:
 
 
 async def skip(environment: WorkflowEnvironment, minutes: int) -> None:
-    """Let time pass in small steps: a busy machine may not get through an hour's work before a call is given up."""
+    """Let time pass in small steps: a busy machine may not do an hour's work before a call is given up."""
     for _ in range(minutes):
         await environment.sleep(timedelta(minutes=1))
 
