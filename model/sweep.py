@@ -49,6 +49,14 @@ class SweepLook(Value):
     message: str = ""
 
 
+class Redelivered(Value):
+    """The deliveries that their sender was asked to repeat; `reason` is why its log was not read, if so."""
+
+    deliveries: tuple[str, ...] = ()
+    reason: str = ""
+    message: str = ""
+
+
 class StandingQuestion(Value):
     """Ask how a workflow stands, and whether its head has been handled meanwhile."""
 

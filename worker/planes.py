@@ -40,6 +40,7 @@ from activities.previews import Previews
 from activities.progress import Progress
 from activities.prometheus import DEFAULT, Prometheus
 from activities.reconciliation import Reconciliation
+from activities.redeliveries import Redeliveries
 from activities.registry import Registry
 from activities.remains import RemainsOf
 from activities.repositories import Repositories
@@ -166,10 +167,12 @@ def control_worker(
     statuses = CommitStatuses(client, apiserver, hosts, settings.temporal.ui_url)
     ledgers = Ledgers(client)
     entities = (Images(apiserver), Lanes(client), ledgers, statuses, queues)
-    sweeps = Sweeps(client, source, ledgers, resources, Repositories(apiserver))
+    repositories = Repositories(apiserver)
+    sweeps = Sweeps(client, source, ledgers, resources, repositories)
+    redeliveries = Redeliveries(repositories, hosts, settings.public_url)
     webhooks = Webhooks(apiserver, hosts, WebhookSecrets(apiserver))
     told = (bindings, *previews, *requests, webhooks, outboxes, Sinks(apiserver, secrets, outbound))
-    read = (source, resources, sweeps, Tags(apiserver, client), Marks(apiserver))
+    read = (source, resources, sweeps, redeliveries, Tags(apiserver, client), Marks(apiserver))
     instances = (*read, *entities, *gates, *gitops, *told)
     return _worker(client, ids.CONTROL_QUEUE, instances, workflows=WORKFLOWS, guards=(guard,), **options)
 

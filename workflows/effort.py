@@ -57,6 +57,7 @@ TABLE: dict[str, Effort] = {
     "tags.adopt": Effort(once=24 * 3600, overall=48 * 3600, heartbeat=6, retry=PATIENT),
     # A Git server that is away for hours is waited for: nothing is lost, and the next sweep is left out meanwhile.
     "sweeps.look": Effort(once=300, overall=6 * 3600, retry=PATIENT),
+    "sweeps.redeliver": Effort(once=120, overall=900, retry=PATIENT),
     "sweeps.standing": Effort(once=20, overall=3600),
     "ledgers.read": Effort(once=10, overall=3600),
     "ledgers.handled": Effort(once=20, overall=3600),

@@ -9,6 +9,7 @@ from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
     from activities.ledgers import Ledgers, RecordingRequest
+    from activities.redeliveries import Redeliveries
     from activities.sweeps import Sweeps
     from model import ids, sweep
     from model.ledger import Handled, Missed, Recording
@@ -63,10 +64,26 @@ class Sweep:
                 break
             if look.missed:
                 request = request.model_copy(update={"after": look.missed[-1].ref})
+        await self._have_repeated()
         found = self._state.started
         if not found:
             return self._end("NothingMissed", f"{self._state.refs} refs are as they were handled.")
-        return self._end("Found", f"{found} of {self._state.refs} refs had moved and nobody had told.")
+        return self._end("Found", f"{found} found that nobody had announced, among {self._state.refs} refs.")
+
+    async def _have_repeated(self) -> None:
+        """Have the sender repeat what never reached us; that this cannot be done is only said."""
+        request = self._state.request
+        if request.refs:
+            return
+        try:
+            repeated = await perform(Redeliveries.redeliver, request)
+        except FailureError as error:
+            if is_cancelled_exception(error):
+                raise
+            workflow.logger.warning("delivery log not read: %s", cause_of(error).message)
+            return
+        for delivery in repeated.deliveries:
+            self._found(Swept(found="delivery", subject=delivery, result="started"))
 
     async def _start_push(self, look: SweepLook, missed: Missed) -> None:
         """Start the Delivery that the push would have started, under the same id, so that a late webhook of it is

@@ -29,7 +29,7 @@ from model.release import Release
 from model.repository import branch_of, normalise
 from model.resources.repository import Repository
 from model.source import Changes, ChangesRequest, SourceLocation
-from model.sweep import SweepLook, SweepRequest, SweepState
+from model.sweep import Redelivered, SweepLook, SweepRequest, SweepState
 from tests.gitserver import Remote, Working
 from tests.gitserver import serving as serving_git
 from tests.unit.test_source import NoSecrets
@@ -49,6 +49,7 @@ class GitWorld(World):
     source: Source | None = None
     url: str = ""
     sweeps: Sweeps | None = None
+    repeated: Redelivered = field(default_factory=Redelivered)
     outages: list[Exception] = field(default_factory=list)
     refusals: list[Exception] = field(default_factory=list)
 
@@ -58,6 +59,7 @@ class GitWorld(World):
             *super().all(),
             self.look,
             self.sweeps.standing,
+            self.redeliver,
         ]
 
     @property
@@ -81,6 +83,10 @@ class GitWorld(World):
         if self.outages:
             raise self.outages.pop(0)
         return await self.sweeps.look(request)
+
+    @activity.defn(name="sweeps.redeliver")
+    async def redeliver(self, _request: SweepRequest) -> Redelivered:
+        return self.repeated
 
     async def built_from(self, _repository: str) -> list[Component]:
         return self.components
@@ -347,6 +353,17 @@ async def test_two_pushes_whose_deliveries_run_at_once_leave_the_newest_head_in_
     assert (await stage.sweep()).outcome == "NothingMissed"
     assert len(stage.world.built()) == len(set(stage.world.built()))
     assert {("api", head), ("web", head)} <= set(stage.world.built())
+
+
+async def test_what_a_providers_log_says_was_never_delivered_is_asked_for_again(stage: Stage) -> None:
+    head = stage.working.commit({"api/x": "1"})
+    await stage.working.push()
+    await stage.announce(ZERO_ID, head)
+    stage.world.repeated = Redelivered(deliveries=("one", "two"))
+    swept = await stage.sweep()
+    assert [(found.found, found.subject) for found in swept.found] == [("delivery", "one"), ("delivery", "two")]
+    # A look at one ref asks nobody else.
+    assert (await stage.sweep(refs=[MAIN])).found == []
 
 
 def _release(folder: str, commit: str) -> Release:
