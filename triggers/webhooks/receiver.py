@@ -110,11 +110,11 @@ class Receiver:
             raise
         except Exception as error:
             return await self._set_aside(request.headers, body, error)
+        if not vouched and not all(isinstance(event, Ping) for event in events):
+            raise Problem(401, "SignatureWrong", "Only the platform's secret may announce this.")
         announced = [event for event in events if not isinstance(event, Ping | Ignored)]
         if not announced:
             return _uneventful(events[0])
-        if not vouched:
-            raise Problem(401, "SignatureWrong", "Only the platform's secret may announce this.")
         return await self._accept(announced, known)
 
     def _authenticated(self, headers: Mapping[str, str], body: bytes) -> tuple[Document, bool]:
