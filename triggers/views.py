@@ -64,8 +64,11 @@ class ConditionView(Value):
 
 
 class RepositoryView(Value):
-    """A Repository as declared, and what is known of its webhook. `own_secrets`: it names webhook secrets; `api`:
-    its provider can be spoken to; `problem` says why it cannot be understood."""
+    """A Repository as declared, and what is known of its webhook.
+
+    `own_secrets`: it names webhook secrets; `api`: its provider can be spoken to; `problem` says why it cannot be
+    understood; `last` is what was announced last, as far as Temporal still keeps it (told of a single one).
+    """
 
     namespace: str
     name: str
@@ -76,6 +79,7 @@ class RepositoryView(Value):
     api: bool = False
     conditions: tuple[ConditionView, ...] = ()
     problem: str = ""
+    last: EventView | None = None
 
 
 class BuildView(Value):

@@ -18,7 +18,8 @@ from triggers.commandline import app
 from triggers.commandline.client import Api
 from triggers.runs import Kind, Run
 from triggers.server import ServerSettings
-from triggers.views import Accepted, ConditionView, RepositoryView
+from triggers.views import Accepted, ConditionView, EventView, RepositoryView
+from workflows.attributes import attributes
 
 PATH = "/api/v1/repositories/default/mine"
 MIRROR = "https://mirror.example/team/hello-world"
@@ -78,6 +79,19 @@ async def test_repositories_are_listed_with_what_is_known_of_their_webhooks(tmp_
     assert found["conditions"][0]["type"] == "WebhookRegistered"
     assert missing.status_code == 404
     assert missing.json()["reason"] == "RepositoryNotFound"
+
+
+async def test_a_repository_shows_what_was_announced_last(tmp_path: Path) -> None:
+    runs = Answering()
+    found_by = attributes(repository="git.example/team/hello-world", commit="1" * 40, stage="built")
+    for number in (1, 2):
+        runs.put(Run(f"push/{number}", "COMPLETED", started_at=number, type="Delivery", attributes=found_by))
+    async with serving(parts(runs), tmp_path) as client:
+        last = (await client.get(PATH, headers=authorized())).json()["last"]
+    assert (last["workflow"], last["kind"], last["stage"]) == ("push/2", "push", "built")
+    view = RepositoryView(namespace="default", name="mine", url=URL, last=EventView.model_validate(last))
+    shown = on_the_command_line({"mine": view}, "show", "mine").output
+    assert "last announced: push of 1111111" in shown
 
 
 async def test_a_repository_that_cannot_be_understood_is_listed_with_its_problem(tmp_path: Path) -> None:

@@ -40,8 +40,10 @@ async def list_repositories(use: Use, namespace: Wanted = "") -> list[Repository
 
 @router.get("/{namespace}/{name}")
 async def show(use: Use, namespace: Namespace, name: Name) -> RepositoryView:
-    """One of them."""
-    return use.registrations.one(namespace, name)
+    """One of them, and what was announced last."""
+    view = use.registrations.one(namespace, name)
+    newest = await use.events.newest(view.repository, poison=False, limit=1) if view.repository else []
+    return view.model_copy(update={"last": newest[0] if newest else None})
 
 
 @router.post("/{namespace}/{name}/register")

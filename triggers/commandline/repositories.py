@@ -11,8 +11,8 @@ from model.key import ComponentKey
 from model.registration import Registered
 from triggers.commandline.application import Exit, Group, Trouble
 from triggers.commandline.client import api_of
-from triggers.commandline.output import Format, Output, columns, printable, read_key, render, show
-from triggers.views import RepositoryView
+from triggers.commandline.output import Format, Output, age, columns, printable, read_key, render, show
+from triggers.views import EventView, RepositoryView
 
 
 def _grace(text: str) -> float:
@@ -66,7 +66,8 @@ def show_repository(context: typer.Context, name: Named, output: Output = Format
 
     Example: towpath repository show hello-world
     """
-    view = api_of(context).repository(name)
+    api = api_of(context)
+    view = api.repository(name)
 
     def lines(_wide: bool) -> str:
         told = [f"{view.namespace}/{view.name}: {view.provider} {view.url}".rstrip()]
@@ -74,6 +75,8 @@ def show_repository(context: typer.Context, name: Named, output: Output = Format
         told += [
             f"  {each.type}: {each.status} ({each.reason}) {printable(each.message)}" for each in view.conditions
         ]
+        last = view.last
+        told.append(f"  last announced: {_said(last, api.clock())}" if last else "  nothing announced yet")
         return "\n".join(told)
 
     show(render(view, output, lines))
@@ -148,6 +151,11 @@ def _answer(found: Registered, output: Format) -> None:
     show(render(found, output, lines))
     if found.faults:
         raise typer.Exit(Exit.FAILED)
+
+
+def _said(event: EventView, now: float) -> str:
+    commit = f" of {event.commit[:7]}" if event.commit else ""
+    return printable(f"{event.kind}{commit}, {age(event.at, now) or 'now'} ago: {event.stage or event.status}")
 
 
 def _row(view: RepositoryView, wide: bool) -> list[str]:
