@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from activities.hosting import HookWish
-from model.failure import InfrastructureFailure, NotFound, UserFailure
+from model.failure import Failure, InfrastructureFailure, NotFound, UserFailure
 from model.hosting import HostedComment, HostedDeployment, HostedStatus, StatusState
 from model.hosting_place import place
 from tests.providers import TOKEN, Api, hosts, opened, repository, serving
@@ -86,7 +86,13 @@ async def test_a_status_is_set_in_the_providers_words(api: Api, provider: tuple[
     ],
 )
 async def test_a_refusal_means_the_same_everywhere(
-    api: Api, provider: tuple[str, str], where: str, answer: Any, kind: type, reason: str, wait: float | None
+    api: Api,
+    provider: tuple[str, str],
+    where: str,
+    answer: Any,
+    kind: type[Failure],
+    reason: str,
+    wait: float | None,
 ) -> None:
     api.routes[where] = answer
     with pytest.raises(kind) as refused:
