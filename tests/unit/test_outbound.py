@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 
+from activities import outbound as outbound_module
 from activities.outbound import Outbound, Resolve
 from model.destination import Reach
 from model.failure import UserFailure
@@ -168,3 +170,10 @@ def test_a_token_that_cannot_be_sent_is_refused_without_being_quoted(token: str)
         Outbound().client("https://here.example", {"Authorization": f"Bearer {token}"})
     assert caught.value.reason == "BadHeader"
     assert TOKEN not in repr(caught.value)
+
+
+def test_addresses_that_people_name_are_called_in_one_way_only() -> None:
+    """The others call what the operator has configured (a registry, Prometheus) or what was just deployed."""
+    folder = Path(outbound_module.__file__).parent
+    making = {path.name for path in folder.glob("**/*.py") if "httpx.AsyncClient(" in path.read_text()}
+    assert making == {"outbound.py", "registry.py", "prometheus.py", "probing.py"}
