@@ -16,6 +16,7 @@ from model.failure import InfrastructureFailure, UserFailure
 from model.gitops import ROLLOUT_TRAILER, trailer_value
 from model.repository import check_commit, check_ref, normalise
 
+_SCHEMES = ("http", "https", "ssh")
 _LOCK_POLL_SECONDS = 0.02
 _ROLLOUT = f"%(trailers:key={ROLLOUT_TRAILER},valueonly,separator=%x2C)"
 WRITTEN_LIMIT = 20
@@ -178,6 +179,12 @@ class Mirror:
         """Whether the commit is here, with its tree."""
         check_commit(commit)
         return (await self._call("cat-file", "-e", f"{commit}^{{tree}}")).code == 0
+
+    async def came(self, commit: str) -> bool:
+        """Whether the commit came here with a ref. The server is not asked: it may hand out commits that no ref of
+        the repository leads to, such as those of forks."""
+        offline = (part for scheme in _SCHEMES for part in ("-c", f"protocol.{scheme}.allow=never"))
+        return (await self._call(*offline, "cat-file", "-e", f"{check_commit(commit)}^{{commit}}")).code == 0
 
     async def describe(self, commit: str) -> Described:
         """Who wrote a commit and what they say of it, as it was written.

@@ -90,7 +90,7 @@ class Source:
         # What nobody has seen may be on its way from one of the server's machines to another, unless the ref has
         # gone elsewhere meanwhile.
         moved = request.leading and handled is not None and handled.commit != head
-        if after and after != head and not moved and not await mirror.has(after):
+        if after and after != head and not moved and not await mirror.came(after):
             raise NotFound(
                 "CommitNotFound",
                 f"{ref} of {url} does not hold {after} (any more); it may have been replaced by force.",
