@@ -14,7 +14,7 @@ import atheris
 with atheris.instrument_imports(include=["triggers.webhooks", "model"]):
     from tests.fuzz.exercise import exercise
     from tests.fuzz.mutation import ODD, changed, places, seeds
-    from triggers.server import PROVIDERS
+    from triggers.server import PROVIDERS, REGISTRIES, UNSIGNED
 
 EDITS_LIMIT = 6
 RAW_ONE_IN = 16
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="the same number tries the same inputs")
     asked = parser.parse_args()
     chosen = [each for each in seeds() if asked.sender in ("all", each.provider)]
-    providers = {provider.name: provider for provider in PROVIDERS}
+    providers = {provider.name: provider for provider in (*PROVIDERS, *REGISTRIES, *UNSIGNED)}
     prepared = [
         (each, providers[each.provider], {name.lower(): text for name, text in each.headers.items()})
         for each in chosen

@@ -14,6 +14,7 @@ from tests.triggers.dialects import (
     gitea,
     github,
     gitlab,
+    registries,
 )
 
 EXAMPLES = Path(__file__).parent.parent / "data" / "webhooks" / "github" / "examples.json"
@@ -22,7 +23,7 @@ Path_ = tuple[str | int, ...]
 
 REMOVED = object()
 ODD: tuple[Any, ...] = (
-    REMOVED, None, True, False, 0, 1, -1, 2**63, 10**400, 1.5, 1e308, "", " ", "\u0000", "\u202e", "ü" * 300,
+    REMOVED, None, True, False, 0, 1, -1, 2**63, 10**4298, 1.5, 1e308, "", " ", "\u0000", "\u202e", "ü" * 300,
     "x" * 5000, "refs/heads/main", "refs/tags/v1", "refs/heads/--x", "refs/heads/a..b", "main", "0" * 40, "0" * 64,
     "f" * 40, "F" * 40, "HEAD", "https://git.example/team/hello-world.git", "https://user:pw@git.example/x/y",
     "ext::sh -c id", "file:///etc/passwd", "http://[::1", "https://git.example:99999/x", "git@git.example:x",
@@ -46,7 +47,7 @@ def seeds() -> list[Delivery]:
         for event, examples in json.loads(EXAMPLES.read_text()).items()
         if event in TAKEN
     ]
-    return [*made, *more, *recorded]
+    return [*made, *more, *recorded, *registries.every()]
 
 
 def places(content: Any, limit: int = 400) -> list[Path_]:
