@@ -4,12 +4,13 @@ nothing is lost, and schedules follow what is declared."""
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
@@ -208,3 +209,7 @@ async def test_every_declared_repository_has_its_schedule(temporal: Client) -> N
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await Schedules(temporal).keep(f"sweep/git.example%2F{name}", {})
+        # What the schedules have begun is nobody's to end.
+        async for run in temporal.list_workflows(f"WorkflowId STARTS_WITH 'sweep/git.example%2F{name}'"):
+            with suppress(RPCError):
+                await temporal.get_workflow_handle(run.id).terminate("the test is over")

@@ -88,8 +88,8 @@ class GitWorld(World):
     async def redeliver(self, _request: SweepRequest) -> Redelivered:
         return self.repeated
 
-    async def built_from(self, _repository: str) -> list[Component]:
-        return self.components
+    async def built_from(self, repository: str) -> list[Component]:
+        return self.components if repository == self.repository else []
 
     def following(self, components: Sequence[Component], push: Push) -> list[Component]:
         return [each for each in components if each.source and each.source.branch == branch_of(push.ref)]

@@ -31,7 +31,8 @@ def sweep(
     """Look at a repository now, and start what nobody has announced. With --wait the exit code is 1 when it cannot
     be looked at.
 
-    Example: towpath sweep https://git.example/team/hello-world.git --wait
+    Examples: towpath sweep https://git.example/team/hello-world.git
+    towpath sweep https://git.example/team/hello-world.git --wait
     """
     api, request = api_of(context), uuid.uuid4().hex
     accepted = api.sweep(repository, request)
