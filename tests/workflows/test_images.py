@@ -130,38 +130,22 @@ async def test_a_pushed_image_becomes_a_release_by_digest_and_goes_its_way(serve
     assert "ImageReleased" in {note.reason for note in world.notes}
 
 
-async def test_the_same_image_announced_again_is_deployed_once_also_when_temporal_forgot_the_first(
+async def test_an_image_announced_ten_times_at_once_and_again_when_temporal_forgot_is_one_deployment(
     serve: Serve,
 ) -> None:
-    world = Yard(tags={"latest": 7})
-    async with serve(world) as environment:
-        await deliver(environment, push("latest", 7, 1))
-        await healthy(environment, world.releases[0].name, "development")
-        # Another run for the same event, as when the first one's record is gone.
-        for again in ("-again", "-and-again"):
-            ended = await deliver(environment, push("latest", 7, 2), again)
-            assert (ended.outcome, ended.imports[0].reason) == ("NothingNew", "AlreadyReleased")
-    assert len(world.releases) == 1
-    assert [name for name, _ in world.applied].count("development") == 1
-
-
-async def test_ten_announcements_of_one_image_at_once_are_one_deployment(serve: Serve) -> None:
     world = Yard(tags={"latest": 7})
     async with serve(world) as environment:
         ended = await asyncio.gather(
             *(deliver(environment, push("latest", 7, number), f"-{number}") for number in range(10))
         )
         await healthy(environment, world.releases[0].name, "development")
+        # Another run for the same event, as when the first one's record is gone.
+        for again in ("-again", "-and-again"):
+            late = await deliver(environment, push("latest", 7, 20), again)
+            assert (late.outcome, late.imports[0].reason) == ("NothingNew", "AlreadyReleased")
     assert sorted(each.outcome for each in ended) == ["Imported"] + ["NothingNew"] * 9
+    assert len(world.releases) == 1
     assert [name for name, _ in world.applied].count("development") == 1
-
-
-async def test_the_registry_decides_what_a_tag_is_not_the_event(serve: Serve) -> None:
-    world = Yard(tags={"latest": 8})
-    async with serve(world) as environment:
-        ended = await deliver(environment, push("latest", 7, 1))
-    assert [release.image.digest for release in world.releases] == [digest(8)]
-    assert "had led to" in ended.imports[0].message
 
 
 async def test_versions_announced_in_the_wrong_order_end_with_the_highest(serve: Serve) -> None:
@@ -177,27 +161,26 @@ async def test_versions_announced_in_the_wrong_order_end_with_the_highest(serve:
     assert {name for _, name in world.applied} == {first.imports[0].release}
 
 
-async def test_an_image_that_the_registry_serves_only_a_moment_later_is_waited_for(serve: Serve) -> None:
-    world = Yard(tags={"latest": 7}, absent=2)
+async def test_the_registry_is_waited_for_and_decides_what_a_tag_is_not_the_event(serve: Serve) -> None:
+    world = Yard(tags={"latest": 8}, absent=2)
     async with serve(world) as environment:
         ended = await deliver(environment, push("latest", 7, 1))
     assert ended.outcome == "Imported"
+    assert [release.image.digest for release in world.releases] == [digest(8)]
+    assert "had led to" in ended.imports[0].message
 
 
 async def test_what_cannot_be_taken_in_is_told_where_people_look_and_deploys_nothing(serve: Serve) -> None:
     world = Yard(tags={"latest": 7}, refused=UserFailure("PlatformMissing", "made for linux/s390x"))
     async with serve(world) as environment:
         ended = await deliver(environment, push("latest", 7, 1))
+        # A signature beside an image bothers nobody.
+        world.refused = UserFailure("NotAnImage", "a chart")
+        beside = await deliver(environment, push("latest", 8, 2))
+    assert beside.outcome == "NothingNew"
     assert ended.outcome == "ImportFailed"
     assert [(note.type, note.reason) for note in world.notes] == [("Warning", "PlatformMissing")]
     assert world.applied == []
-
-
-async def test_a_signature_beside_an_image_bothers_nobody(serve: Serve) -> None:
-    world = Yard(refused=UserFailure("NotAnImage", "a chart"))
-    async with serve(world) as environment:
-        ended = await deliver(environment, push("latest", 7, 1))
-    assert (ended.outcome, world.notes) == ("NothingNew", [])
 
 
 async def test_an_applied_manifest_that_names_an_image_is_released_without_any_push(serve: Serve) -> None:
