@@ -41,7 +41,7 @@ def main() -> None:
         given = atheris.FuzzedDataProvider(data)
         number = given.ConsumeIntInRange(0, len(prepared) - 1)
         delivery, provider, headers = prepared[number]
-        if given.ConsumeIntInRange(0, 7) == 0:
+        if headers and given.ConsumeIntInRange(0, 7) == 0:
             headers = {**headers, _pick(given, list(headers)): _text(given)}
         if given.ConsumeIntInRange(0, RAW_ONE_IN - 1) == 0:
             exercise(provider, headers, given.ConsumeBytes(4096))
