@@ -18,12 +18,14 @@ from model import ids
 from model.build import BuildResult
 from model.failure import Failure, InfrastructureFailure, UserFailure
 from model.hosting import StatusState
+from model.release import Release
 from model.status_note import StatusNote
 from model.statuses import Remote, StatusesState
 from model.told import Told
+from model.vigil import Alarm
 from tests.workflows.conftest import Serve
 from tests.workflows.test_story import deliver
-from tests.workflows.world import COMPONENT, CRASHING, World, commit
+from tests.workflows.world import COMPONENT, CRASHING, KEY, World, commit
 from workflows.statuses import Statuses
 
 TOLD = Told(repository="git.test/hello", namespace="default", name="hello")
@@ -158,6 +160,38 @@ async def test_a_rollback_is_a_failure_on_the_commit_that_did_not_float(
         await until(lambda: on_second().get("towpath/hello/development") == "failure")
         assert "back on" in world.said[-1].title
         assert world.running["development"].commit == commit(1)
+
+
+async def test_a_source_that_cannot_be_read_is_an_error_on_the_commit(
+    serve: Serve, temporal: WorkflowEnvironment
+) -> None:
+    world = hosted(temporal, changes_failures=[UserFailure("CommitNotFound", "There is no such commit.")])
+    async with serve(world) as environment:
+        await deliver(environment, 1)
+        await until(lambda: world.shown() == {"towpath/hello/build": "error"})
+        assert world.said[-1].title == "CommitNotFound: There is no such commit."
+
+
+async def test_an_alarm_some_time_after_is_a_failure_on_the_commit_that_was_healthy(
+    serve: Serve, temporal: WorkflowEnvironment
+) -> None:
+    world = hosted(temporal)
+    async with serve(world) as environment:
+        for number in (1, 2):
+            await deliver(environment, number)
+            await until(lambda number=number: world.running.get("staging") == release_of(world, number))  # type: ignore[misc]
+        alarm = Alarm(id="a", revision=2, verdict=CRASHING)
+        await environment.client.get_workflow_handle(ids.lane(KEY, "development")).signal("alarm", alarm)
+
+        def told() -> set[str]:
+            return {each.title for each in world.said if each.commit == commit(2).id and each.state == "failure"}
+
+        await until(lambda: any("taken back" in title for title in told()))
+        await until(lambda: world.running["development"].commit == commit(1))
+
+
+def release_of(world: World, number: int) -> Release | None:
+    return next((each for each in world.releases if each.commit == commit(number)), None)
 
 
 async def test_where_no_repository_wants_statuses_nothing_is_started(
