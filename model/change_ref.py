@@ -13,8 +13,9 @@ _BY_PROVIDER = {
     "github": "refs/pull/{}/head",
     "gitea": "refs/pull/{}/head",
     "gitlab": "refs/merge-requests/{}/head",
-    "bitbucket-server": "refs/pull-requests/{}/from",
+    "bitbucket": "refs/pull-requests/{}/from",
 }
+_CLOUD = "bitbucket.org"
 
 
 def check_fetched(ref: str) -> str:
@@ -37,7 +38,7 @@ def place(change: ChangeRequest, url: str) -> tuple[str, str]:
     branch = f"refs/heads/{change.branch}"
     if not change.fork:
         return url, branch
-    pattern = _BY_PROVIDER.get(change.provider, "")
+    pattern = _BY_PROVIDER.get(change.provider, "") if _host(url) != _CLOUD else ""
     if pattern and change.change.isascii() and change.change.isdigit():
         return url, pattern.format(change.change)
     if change.head_url and _host(change.head_url) == _host(url):

@@ -113,6 +113,7 @@ def test_groups_are_spelt_out_and_unknown_ones_are_empty() -> None:
         (change(fork=True), URL, "refs/pull/7/head"),
         (change(fork=True, provider="gitea"), URL, "refs/pull/7/head"),
         (change(fork=True, provider="gitlab"), URL, "refs/merge-requests/7/head"),
+        (change(fork=True, provider="bitbucket"), URL, "refs/pull-requests/7/from"),
         (
             change(fork=True, provider="git", head_url="https://git.test/ann/app.git"),
             "https://git.test/ann/app.git",
@@ -251,3 +252,9 @@ class OneWayIn(RuleBasedStateMachine):
 
 OneWayIn.TestCase.settings = settings(max_examples=200, stateful_step_count=25, deadline=None)
 test_no_way_leads_round_a_word_on_exactly_one_commit = OneWayIn.TestCase
+
+
+def test_bitbucket_cloud_offers_no_such_ref() -> None:
+    fork = "https://bitbucket.org/ann/app.git"
+    asked = change(fork=True, provider="bitbucket", head_url=fork)
+    assert place(asked, "https://bitbucket.org/team/app.git") == (fork, "refs/heads/idea")
