@@ -100,10 +100,10 @@ class ChangeDelivery:
 
     async def _show_previews(self, wanted: tuple[Component, ...], trust: Trust | None = None) -> ChangeState:
         try:
-            changes = await self._changes(wanted[0], trust)
+            changes = await self._changes(wanted, trust)
             if changes.superseded:
                 # An older head never wins; whoever announced the present one says the same.
-                changes = await self._changes(wanted[0], trust, changes.head)
+                changes = await self._changes(wanted, trust, changes.head)
         except FailureError as error:
             if is_cancelled_exception(error):
                 raise
@@ -124,7 +124,10 @@ class ChangeDelivery:
             return self._end("AwaitingOkToTest", f"Needs /ok-to-test {changes.commit.id}: {trust.message}")
         return self._end("Told", f"{len(touched)} to be previewed at {changes.commit.id[:12]}.")
 
-    async def _changes(self, component: Component, trust: Trust | None = None, commit: str = "") -> Changes:
+    async def _changes(
+        self, wanted: tuple[Component, ...], trust: Trust | None = None, commit: str = ""
+    ) -> Changes:
+        component = wanted[0]
         change, source = self._state.change, component.source
         url, ref = self._place(component)
         own = source is not None and own_address(url, source.url)
@@ -139,12 +142,15 @@ class ChangeDelivery:
             namespace=component.key.namespace,
             apart=apart,
             beside=f"refs/heads/{change.base}" if apart and own and change.base else "",
+            concerns={str(each.key): each.concern for each in wanted},
         )
         return await perform_here(Source.changes, request, summary=f"{change.branch} {change.head[:12]}")
 
     def _concerns(self, component: Component, changes: Changes) -> bool:
         if self._state.change.components:
             return True
+        if changes.touched is not None:
+            return str(component.key) in changes.touched
         return touches(changes.paths, component.source.app_path if component.source else ".")
 
     async def _end_previews(self, reasons: dict[ComponentKey, str]) -> None:
