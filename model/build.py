@@ -20,7 +20,8 @@ class BuildRequest(Value):
     neither kept nor promoted, and the component's status does not speak of it. `cause` is that of the push, and
     `priority` how urgent it is where whoever started it has said so. With `untrusted` nobody here answers for the
     code: it is built without secrets, and its image goes where nothing is promoted from. `ref` is where the commit
-    is fetched when that is not the branch. For a tag `branch` is its full name, and `version` what it stands for."""
+    is fetched when that is not the branch. For a tag `branch` is its full name, and `version` what that stands
+    for."""
 
     component: Component
     commit: Commit
@@ -88,7 +89,8 @@ class BuildResult(Value):
 
 
 class BuildState(Value):
-    """What a query of a Build answers. `made` is the whole release of a preview's build, which is kept nowhere."""
+    """What a query of a Build answers. `made` is the whole release of a preview's build, which is kept nowhere;
+    `plane` is where it is built."""
 
     workflow: str
     component: ComponentKey
@@ -103,3 +105,4 @@ class BuildState(Value):
     image: str = ""
     release: str = ""
     made: Release | None = None
+    plane: str = ""

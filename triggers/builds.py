@@ -6,6 +6,7 @@ import re
 from model import ids
 from model.actor import Actor
 from model.build import BuildRequest, BuildState
+from model.build_queue import QueueView
 from model.failure import Conflict, InfrastructureFailure, NotFound
 from model.key import ComponentKey
 from triggers.runs import Run, Runs
@@ -105,7 +106,7 @@ class Builds:
         if not run.open and phase in ("admitted", "queued", "running"):
             # Terminated from outside: the workflow had no say in it.
             phase = "cancelled" if run.status in ("CANCELED", "TERMINATED") else "failed"
-        return BuildView(
+        view = BuildView(
             workflow=run.workflow,
             url=self._link(run.workflow),
             component=str(state.component),
@@ -124,6 +125,19 @@ class Builds:
             started_at=run.started_at,
             finished_at=run.closed_at,
         )
+        return await self._placed(view, state.plane) if phase == "queued" else view
+
+    async def _placed(self, view: BuildView, plane: str) -> BuildView:
+        """A waiting build with what it waits for by now. The build itself knows only how it was when it asked."""
+        try:
+            queue = await self._runs.query(ids.queue(plane), "view", QueueView)
+        except (InfrastructureFailure, NotFound) as failure:
+            return view.model_copy(update={"message": f"{view.message} ({failure.message})"})
+        found = next((each for each in queue.waiting if each.entry.build == view.workflow), None)
+        if found is None:
+            return view
+        message = f"Number {found.position} of {len(queue.waiting)} that wait. {found.message}"
+        return view.model_copy(update={"reason": found.reason, "message": message})
 
     def _silent(self, run: Run, why: str) -> BuildView:
         named = _ID.fullmatch(run.workflow)

@@ -62,6 +62,7 @@ class Build:
             branch=request.branch,
             number=request.number,
             phase="admitted",
+            plane=request.component.build_plane,
         )
 
     @workflow.query

@@ -16,6 +16,7 @@ from deploy.local.settings import Settings
 from model.component import Component
 from model.declared import component as read_component
 from model.key import ComponentKey
+from model.stated_limits import RUNNING
 
 NAMESPACE = "towpath-bench"
 PLANE = "bench"
@@ -140,6 +141,17 @@ class Ground:
             }
         )
 
+        # None of them ever ends, and it is not the queue that is measured.
+        await self.cluster.apply(
+            {
+                "apiVersion": OPENCHOREO,
+                "kind": "ClusterWorkflowPlane",
+                "metadata": {"name": PLANE, "annotations": {RUNNING: "5000"}},
+            },
+            field_manager="towpath-bench",
+        )
+
     async def _clear(self) -> None:
+        await self.cluster.delete(OPENCHOREO, "ClusterWorkflowPlane", PLANE, "")
         await self.delete_all(OPENCHOREO, "Component", NAMESPACE)
         await self.cluster.delete("v1", "Namespace", NAMESPACE)

@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from model import admission, ids
+from model.build import BuildState
 from model.build_queue import Entry, Limits, QueueState
+from model.commit import Commit
+from model.key import ComponentKey
 from tests.triggers.serving import Parts, authorized, serving
 from triggers.commandline.queueing import _table
 from triggers.runs import Run
@@ -67,3 +70,23 @@ def test_the_table_says_who_is_next_and_why_they_wait(wide: bool) -> None:
     assert lines[4].split()[:5] == ["2", "default/desk", "(7)", "ccccccc/1", "default/web"]
     assert "WaitsForPlane" in lines[3]
     assert ("1 builds run on plane default, of 1 at most." in text) == wide
+
+
+async def test_a_waiting_build_is_shown_with_its_number_by_now(tmp_path: Path) -> None:
+    parts = Parts()
+    built = BuildState(
+        workflow=WAITS,
+        component=ComponentKey(name="desk"),
+        commit=Commit(id="b" * 40, author="dev", author_email="dev@example.test", subject="s"),
+        branch="main",
+        number=2,
+        phase="queued",
+        reason="CountingBuilds",
+        plane="default",
+    )
+    parts.runs.put(Run(WAITS, "RUNNING", started_at=100), state=built)
+    parts.runs.put(Run(ids.queue("default"), "RUNNING", started_at=1), view=admission.view(state(), 160))
+    async with serving(parts, tmp_path) as client:
+        [told] = (await client.get("/api/v1/components/default/desk/builds", headers=authorized())).json()
+        assert (told["phase"], told["reason"]) == ("queued", "WaitsForPlane")
+        assert told["message"] == "Number 1 of 2 that wait. 1 builds run on plane default, of 1 at most."

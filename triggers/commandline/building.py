@@ -165,7 +165,7 @@ def _builds(found: list[BuildView], wide: bool, now: float) -> str:
     rows = []
     for build in found:
         took = age(build.started_at, build.finished_at or now)
-        why = build.message if build.phase in ("failed", "cancelled", "superseded") else ""
+        why = build.message if build.phase in ("failed", "cancelled", "superseded", "queued") else ""
         row = [build.commit[:7], str(build.number), build.phase, build.branch, age(build.started_at, now), took]
         row += [build.subject[:50], why if wide else why[:80]]
         rows.append([*row, *([build.argo, build.image, build.release] if wide else [])])
