@@ -116,12 +116,14 @@ def test_no_field_that_is_odd_or_missing_breaks_anything(sender: str) -> None:
 
 # Those that GitHub recorded have hundreds of fields, of which hardly any is read.
 PLACES_LIMIT = 90
+# A ref takes many letters.
+REF_SIZE = 8
 Grown = Callable[[int], tuple[Delivery, bytes]]
 
 
 def _refs(make: Callable[..., Delivery], moved: Callable[..., Any]) -> Grown:
     def grown(size: int) -> tuple[Delivery, bytes]:
-        delivery = make(*[moved("refs/heads/main", OLDER, NEWER)] * size)
+        delivery = make(*[moved("refs/heads/main", OLDER, NEWER)] * (size // REF_SIZE))
         return delivery, delivery.body
 
     return grown

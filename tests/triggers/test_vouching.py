@@ -115,6 +115,17 @@ async def test_either_of_two_live_secrets_is_good(site: Site, delivery: Delivery
     assert len(site.given.starter.started) == 1
 
 
+async def test_what_several_senders_tell_of_one_push_is_one_delivery(site: Site) -> None:
+    """A mirror, a system hook beside a project's, a forge that speaks two dialects: all announce the same push."""
+    answers = [
+        (await site.send(delivery, vouched(delivery, secret_of(delivery), NOW))).json()
+        for delivery, _ in WAYS.values()
+    ]
+    assert len({answer["workflow"] for answer in answers}) == 1
+    assert [answer["duplicate"] for answer in answers] == [False, *[True] * (len(WAYS) - 1)]
+    assert len(site.given.starter.started) == 1
+
+
 @every_way
 async def test_missing_empty_and_wrong_is_refused(site: Site, delivery: Delivery, header: str) -> None:
     right = vouched(delivery, secret_of(delivery), NOW)
