@@ -44,12 +44,14 @@ class Declarations:
     def __init__(self, server: ApiServer) -> None:
         self._server = server
 
-    async def all(self) -> list[Component]:
-        """Every component that can be read; the others get a Warning Event that says why not. Those that are
-        being deleted are left out."""
+    async def all(self, namespace: str = "") -> list[Component]:
+        """Every component (of a namespace) that can be read; the others get a Warning Event that says why not.
+        Those that are being deleted are left out."""
         # At once, since somebody waits for a push to start its build.
         around, newer, older = await asyncio.gather(
-            self._around(""), self._server.list(OPENCHOREO, "Component"), self._server.list(CHOREO, "Component")
+            self._around(namespace),
+            self._server.list(OPENCHOREO, "Component", namespace),
+            self._server.list(CHOREO, "Component", namespace),
         )
         found: dict[ComponentKey, Component] = {}
         for api_version, objects in ((OPENCHOREO, newer), (CHOREO, older)):

@@ -90,9 +90,7 @@ class Resources:
             return await self._named(push.components)
         known = self._followers.of(push.repository, push.ref) if self._followers else []
         with suppress(UserFailure):
-            # Of many it is quicker to read all there is, once.
-            known = known if len(known) <= NAMED_ONE_BY_ONE else []
-            found = [component for component in await self._named(known) if _follows(component, push)]
+            found = [component for component in await self._known(known) if _follows(component, push)]
             if found:
                 return found
         # The index may be behind, and of what it names one may be unreadable by now: that nobody follows is
@@ -277,6 +275,14 @@ class Resources:
                 field_manager=manager,
                 subresource="status",
             )
+
+    async def _known(self, keys: Sequence[ComponentKey]) -> list[Component]:
+        """Those that the index names; of many it is quicker to read their namespaces, once."""
+        if len(keys) <= NAMED_ONE_BY_ONE:
+            return await self._named(keys)
+        namespaces = sorted({key.namespace for key in keys})
+        read = await asyncio.gather(*(self._declarations.all(namespace) for namespace in namespaces))
+        return [component for each in read for component in each]
 
     async def _named(self, keys: Sequence[ComponentKey]) -> list[Component]:
         found = await asyncio.gather(*(self._declarations.one(key) for key in keys))

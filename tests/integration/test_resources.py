@@ -16,6 +16,7 @@ import yaml
 from temporalio.testing import ActivityEnvironment
 
 from activities.apiserver import ApiServer
+from activities.followers import Followers
 from activities.resources import Binding, Resources
 from activities.secrets import Secrets
 from deploy import crds
@@ -30,6 +31,7 @@ from model.key import ComponentKey
 from model.note import BuildNote, EnvironmentNote, Note
 from model.push import Push
 from model.release import Release, release_name
+from model.released import tag_labels
 from model.workload import Workload
 from tests.unit.manifests import HELLO_WORLD, TODAY, V08, WORKLOAD_TODAY, WORKLOAD_V08
 
@@ -383,6 +385,78 @@ async def test_a_push_finds_the_components_that_follow_it(
         await ActivityEnvironment().run(resources.tell, said)
     complaint = kubectl("-n", namespace, "get", "events", "--field-selector", "involvedObject.name=broken")
     assert complaint.count("spec.componentType") == 1
+
+
+async def test_filters_of_components_and_their_repository_say_who_follows(
+    admin: ApiServer, control: ApiServer, namespace: str
+) -> None:
+    address = f"git.example/{namespace}/all"
+    git = {"git": {"repository": f"https://{address}.git"}}
+    own = {
+        "plain": "",
+        "releases": "branches: {include: [release/*]}",
+        "tagged": "tags: {versions: '>=1.2 <2'}",
+    }
+    for name, text in own.items():
+        made = manifest(HELLO_WORLD, namespace, source=git)
+        made["metadata"]["name"] = name
+        made["metadata"]["annotations"] = {"towpath.dev/filters": text}
+        await admin.create(made)
+    followers = Followers(control)
+    following = asyncio.create_task(followers.run())
+    resources = Resources(control, followers)
+    push = Push(repository=address, url=f"https://{address}", ref="")
+
+    async def who(ref: str) -> list[str]:
+        found = await resources.components_for(push.model_copy(update={"ref": ref}))
+        return sorted(component.key.name for component in found)
+
+    try:
+        async with asyncio.timeout(60):
+            while not followers.of(address, "refs/heads/main"):  # noqa: ASYNC110  (an index tells it no other way)
+                await asyncio.sleep(0.05)
+        assert await who("refs/heads/main") == ["plain", "tagged"]
+        assert await who("refs/heads/release/1") == ["releases"]
+        assert await who("refs/tags/v1.3.0") == ["tagged"]
+        assert await who("refs/tags/v2.0.0") == []
+        repository = {
+            "apiVersion": "towpath.dev/v1alpha1",
+            "kind": "Repository",
+            "metadata": {"name": "all", "namespace": namespace},
+            "spec": {
+                "url": f"https://{address}",
+                "filters": {"tags": {"include": ["v*"]}, "paths": {"shared": ["libs/"]}},
+            },
+        }
+        await admin.create(repository)
+        async with asyncio.timeout(60):
+            while followers.of(address, "refs/heads/main"):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert await who("refs/tags/v2.0.0") == ["plain", "releases"]
+        [found] = [
+            component
+            for component in await resources.components_for(push.model_copy(update={"ref": "refs/heads/main"}))
+            if component.key.name == "plain"
+        ]
+        assert found.filters.paths.shared == ("libs/",)
+    finally:
+        following.cancel()
+
+
+async def test_a_tag_names_a_release_that_is_kept_and_changes_nothing_else_of_it(
+    admin: ApiServer, control: ApiServer, resources: Resources, namespace: str
+) -> None:
+    component = await hello(admin, resources, namespace)
+    release = release_of(component)
+    await resources.record_release(release)
+    labels = tag_labels("hello/v1.2.3+b7", "1.2.3+b7")
+    patch = {"metadata": {"labels": labels}}
+    await control.merge(OPENCHOREO, "ComponentRelease", release.name, namespace, patch)
+    named = await resources.release(release.component, release.name)
+    assert named == release.model_copy(update={"version": "1.2.3_b7"})
+    await resources.record_release(release)
+    with pytest.raises(UserFailure, match="immutable"):
+        await control.merge(OPENCHOREO, "ComponentRelease", release.name, namespace, {"spec": {"towpath": None}})
 
 
 async def test_a_broken_manifest_in_a_namespace_that_is_being_deleted_holds_up_nobody(
