@@ -16,7 +16,7 @@ from temporalio.client import Client
 from deploy.local.settings import Settings
 
 HISTORIES = Path(__file__).parent / "histories"
-TYPES = ("Delivery", "Build", "Promotion", "Lane", "Rollout", "ChangeDelivery", "Preview", "Vigil")
+TYPES = ("Delivery", "Build", "BuildQueue", "Promotion", "Lane", "Rollout", "ChangeDelivery", "Preview", "Vigil")
 EVENTS_LIMIT = 1000
 PERSONAL = ("stackTrace", "identity")
 STICKY_QUEUE = re.compile(r"\d+@[\w.-]+:.*|\d+@[\w.-]+")
