@@ -17,7 +17,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.effort import perform
 
 # No later try can help: the provider understood, and does not take it; or nobody wants it any more.
-FINAL = ("ProviderInvalid", "NotOffered", "NotAtProvider", "NoProviderApi")
+UNWANTED = "NoProviderApi"
+FINAL = ("ProviderInvalid", "NotOffered", "NotAtProvider", UNWANTED)
 
 
 @workflow.defn(name="Statuses")
@@ -85,7 +86,7 @@ class Statuses:
             kept = statuses.refused(self._state, waiting, why, cause.reason in FINAL, now)
         else:
             kept = statuses.away(self._state, why, _asked(error), now, workflow.random().random())
-        if not kept:
+        if not kept and cause.reason != UNWANTED:
             metrics.given_up(cause.reason)
         workflow.logger.warning("%s not told, %s: %s", waiting.note.context, "later" if kept else "given up", why)
 

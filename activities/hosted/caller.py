@@ -15,6 +15,7 @@ from model.hosting import line
 PAGE_SIZE = 50
 PAGES_LIMIT = 20
 WAIT_LIMIT_SECONDS = 900.0
+_LIMITED_SECONDS = 60.0
 _SAID_LIMIT = 200
 Query = Mapping[str, str | int]
 
@@ -122,12 +123,16 @@ class Caller:
         status = response.status_code
         if response.is_success:
             return None
-        said = f"{self._provider} answered {status}: {self._shown(answer)}"
+        shown = self._shown(answer)
+        said = f"{self._provider} answered {status}: {shown}"
         if response.is_redirect:
             said = (
                 f"{self._provider} answered {status}: what was asked for has moved; is spec.url the present one?"
             )
         wait = waited(response.headers) if status in (403, 429) or status >= 500 else None
+        if status in (403, 429) and wait is None and "rate limit" in shown.lower():
+            # GitHub's secondary limits do not always say for how long; a minute is what it asks for then.
+            wait = _LIMITED_SECONDS
         if status in (408, 429) or status >= 500 or (status == 403 and wait is not None):
             return InfrastructureFailure("ProviderUnavailable", said, retry_after=wait)
         if status in (404, 410):

@@ -145,3 +145,30 @@ async def test_refused_credentials_fail_at_once(registry: Registry, memory: Memo
 async def test_absent_or_strange_log_is_not_found(registry: Registry, reference: str) -> None:
     with pytest.raises(NotFound):
         await registry.read_log(reference)
+
+
+async def test_the_end_of_a_log_is_at_hand_also_for_who_comes_later(registry: Registry) -> None:
+    first = BuildLog(registry, REPOSITORY, "tail")
+    await first.resume()
+    first.follow().read(b"early\n" * 5000 + b"npm ERR! 404\n")
+    await first.finish()
+    assert first.tail.endswith(b"npm ERR! 404\n")
+    assert len(first.tail) <= 16 * 1024
+    # Another try of the same activity, after the first one's worker has died.
+    second = BuildLog(registry, REPOSITORY, "tail")
+    await second.resume()
+    assert second.tail == first.tail
+    second.follow().read(b"early\n" * 5000 + b"npm ERR! 404\nthe end\n")
+    assert second.tail.endswith(b"npm ERR! 404\nthe end\n")
+
+
+async def test_why_it_failed_is_known_beyond_what_is_kept(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buildlog, "LIMIT", 100)
+    log = BuildLog(registry, REPOSITORY, "tail")
+    await log.resume()
+    follower = log.follow()
+    follower.read(b"x" * 200)
+    follower.read(b"why\n")
+    assert log.tail.endswith(b"why\n")

@@ -81,6 +81,7 @@ async def test_a_status_is_set_in_the_providers_words(api: Api, provider: tuple[
         ((404, {"message": "no"}), NotFound, "ProviderNotFound", None),
         ((422, {"message": "no such commit"}), UserFailure, "ProviderInvalid", None),
         ((429, {}, {"Retry-After": "30"}), InfrastructureFailure, "ProviderUnavailable", 30.0),
+        ((403, {"message": "a secondary rate limit"}), InfrastructureFailure, "ProviderUnavailable", 60.0),
         ((502, {}), InfrastructureFailure, "ProviderUnavailable", None),
         ((302, None, {"Location": "http://127.0.0.1:1/"}), UserFailure, "ProviderRefused", None),
     ],
