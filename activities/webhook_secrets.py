@@ -56,6 +56,10 @@ class WebhookSecrets:
         fresh = secrets.token_urlsafe(_BYTES)
         await self._change(namespace, name, lambda found: rotation.prepared(found, key, fresh))
 
+    async def told(self, namespace: str, name: str, key: str, secret: str) -> None:
+        """Note that the provider has been told of this one."""
+        await self._change(namespace, name, lambda found: rotation.told(found, key, secret))
+
     async def promote(self, namespace: str, name: str, key: str, until: float) -> None:
         """Make the fresh secret the secret; the old one counts until then (seconds since the epoch)."""
         await self._change(namespace, name, lambda found: rotation.promoted(found, key, until))

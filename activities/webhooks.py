@@ -116,6 +116,7 @@ class Webhooks:
         address = hook_address(request.address, repository.spec.provider)
         async with self._hosts.open(repository) as provider:
             await self._installed(provider, HookWish(address, secret))
+        await self._secrets.told(request.namespace, reference.name, reference.key, secret)
         message = "The provider signs with the newest secret."
         await self._tell(repository, "WebhookRegistered", True, "Registered", message)
 

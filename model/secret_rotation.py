@@ -2,14 +2,14 @@
 
 Beside the secret under `KEY` a Secret may hold `KEY.next`, which counts already while the provider is still to be
 told of it, and `KEY.previous`, which counts until `KEY.previous-until` (seconds since the epoch): what was signed
-before the change may come after it.
+before the change may come after it. `KEY.told` is the fresh secret once the provider has been told of it.
 """
 
 from collections.abc import Mapping
 
 from model.failure import Conflict
 
-NEXT, PREVIOUS, UNTIL = ".next", ".previous", ".previous-until"
+NEXT, TOLD, PREVIOUS, UNTIL = ".next", ".told", ".previous", ".previous-until"
 KEY_LIMIT = 253 - len(UNTIL)
 Texts = Mapping[str, str]
 Change = dict[str, str | None]
@@ -55,14 +55,23 @@ def prepared(texts: Texts, key: str, fresh: str) -> Change:
     return {key + NEXT: fresh} if texts.get(key) else {key: fresh}
 
 
+def told(texts: Texts, key: str, secret: str) -> Change:
+    """Note that the provider has been told of the fresh secret; nothing when it is another one by now."""
+    if texts.get(key + NEXT) != secret or texts.get(key + TOLD) == secret:
+        return {}
+    return {key + TOLD: secret}
+
+
 def promoted(texts: Texts, key: str, until: float) -> Change:
-    """Make the fresh secret the secret; the old one counts until then. Nothing when that has been done."""
+    """Make the fresh secret the secret; the old one counts until then. Nothing when that has been done, or while
+    the provider has not been told of this one: a late call of an earlier rotation must not do it for a later."""
     fresh = texts.get(key + NEXT)
-    if not fresh:
+    if not fresh or texts.get(key + TOLD) != fresh:
         return {}
     return {
         key: fresh,
         key + NEXT: None,
+        key + TOLD: None,
         key + PREVIOUS: texts.get(key),
         key + UNTIL: str(int(until)),
     }
