@@ -21,6 +21,7 @@ from triggers.server import ServerSettings, create
 from triggers.signing import Signer
 from triggers.tokens import Tokens
 from worker.connection import connect
+from worker.inbound import Inbound
 from worker.kept_logs import KeptLogs
 from worker.keys import signing_key
 from worker.listener import Certificate, serve
@@ -93,6 +94,7 @@ def _config(app: ASGIApp, listen: str, context: ssl.SSLContext | None = None) ->
         app,
         host=host,
         port=int(port),
+        http=Inbound,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -12,6 +12,7 @@ import uvicorn
 
 from tests.triggers.serving import SECRET, Parts, build
 from triggers.server import PROVIDERS, REGISTRIES, UNSIGNED, ServerSettings
+from worker.inbound import Inbound
 
 LIMIT = 256 * 1024
 PIECE = b"10000\r\n" + b"x" * 65536 + b"\r\n"
@@ -20,10 +21,16 @@ ROUTES += [f"/webhooks/{each.name}/{SECRET}" for each in UNSIGNED]
 every_route = pytest.mark.parametrize("route", ROUTES)
 
 
+class Brief(Inbound):
+    """As the server's connections, and sooner."""
+
+    head_seconds = 1.0
+
+
 @contextlib.asynccontextmanager
 async def listening(settings: ServerSettings, folder: Path) -> AsyncIterator[int]:
     """The port of a real server."""
-    config = uvicorn.Config(build(Parts(settings=settings), folder), log_config=None)
+    config = uvicorn.Config(build(Parts(settings=settings), folder), log_config=None, http=Brief)
     server = uvicorn.Server(config)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -122,3 +129,55 @@ async def test_a_body_that_says_it_is_too_long_is_refused_at_once(small: int, ro
 async def test_a_slow_sender_is_not_waited_for(hasty: int, route: str) -> None:
     assert (await sent(hasty, head(route, "Transfer-Encoding: chunked")))[0] == 408
     assert (await sent(hasty, head(route, "Content-Length: 100")))[0] == 408
+
+
+CLOSES_SECONDS = 60
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+async def closed(reader: asyncio.StreamReader) -> bool:
+    """Whether the server hangs up, whatever it says before."""
+    async with asyncio.timeout(CLOSES_SECONDS):
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+    return True
+
+
+async def answered(reader: asyncio.StreamReader) -> int:
+    """The status of the next answer, which is read to its end."""
+    status = int((await reader.readline()).split()[1])
+    told = await reader.readuntil(b"\r\n\r\n")
+    length = next(line for line in told.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    await reader.readexactly(int(length.partition(b":")[2]))
+    return status
+
+
+async def test_who_never_says_what_they_want_is_hung_up_on(small: int) -> None:
+    for told in (b"", b"POST /webhooks/git HTTP/1.1\r\nHost: x\r\nX-Endless: "):
+        reader, writer = await asyncio.open_connection("127.0.0.1", small)
+        writer.write(told)
+        assert await closed(reader)
+        writer.close()
+
+
+async def test_a_connection_that_was_used_before_has_no_more_patience(small: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", small)
+    writer.write(HEALTH)
+    assert await answered(reader) == 200
+    writer.write(HEALTH[:10])
+    assert await closed(reader)
+    writer.close()
+
+
+async def test_a_body_may_take_longer_than_a_head(small: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", small)
+    writer.write(head("/webhooks/git", "Content-Length: 2"))
+    # Somebody else who says nothing is hung up on meanwhile: that long it has been.
+    idle, other = await asyncio.open_connection("127.0.0.1", small)
+    assert await closed(idle)
+    other.close()
+    writer.write(b"{}")
+    assert await answered(reader) == 401
+    writer.write(HEALTH)
+    assert await answered(reader) == 200
+    writer.close()
