@@ -1,6 +1,8 @@
 """The queue before a build plane: who has a slot, who waits, and what is said between it and the builds."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
 
 from model.priority import Priority
 from model.statement import Sealed
@@ -108,7 +110,8 @@ class Look(Value):
     found: tuple[Held, ...] = ()
     limits: Limits | None = None
     served: bool | None = None
-    silent: tuple[str, ...] = ()
+    # A queue that has been open since before they were named holds their number.
+    silent: Annotated[tuple[str, ...], BeforeValidator(lambda told: () if isinstance(told, int) else told)] = ()
 
 
 class QueueState(State):
