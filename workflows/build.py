@@ -314,4 +314,7 @@ class Build:
             lines.append(f"- image `{state.image}`")
         if state.release:
             lines.append(f"- release `{state.release}`")
+        if state.phase == "failed" and self._result.excerpt:
+            # Where a status' link leads: providers have no room for it, but for GitHub's checks.
+            lines += ["", fenced(self._result.excerpt)]
         workflow.set_current_details("\n".join(lines))

@@ -143,6 +143,9 @@ async def test_a_failed_build_shows_why_with_the_end_of_its_log(
         assert last.title == "NpmFailed: npm ci failed"
         assert "npm ERR! 404" in last.detail
         assert last.workflow == f"build/default/hello/{COMMIT}/1"
+        # And so does the run that the status leads to.
+        build = environment.client.get_workflow_handle(last.workflow)
+        assert "npm ERR! 404" in str(await build.query("__temporal_workflow_metadata"))
 
 
 async def test_a_rollback_is_a_failure_on_the_commit_that_did_not_float(
