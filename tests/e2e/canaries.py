@@ -53,11 +53,10 @@ class Search:
         return {run.partition("/")[0] for run in runs}
 
     def processes(self, site: Site) -> None:
-        """Look into the logs and the metrics of Towpath's processes, and Temporal's log."""
+        """Look into the logs of all that runs on the stack, and the metrics of Towpath's processes."""
         logs = sorted(site.settings.logs.glob("*.log"))
-        ours = [log for log in logs if log.name.startswith(("towpath-", "temporal"))]
-        assert {"towpath-server.log", "towpath-control-worker.log", "temporal.log"} <= {log.name for log in ours}
-        self.texts |= {log.name: log.read_bytes() for log in ours}
+        assert {"towpath-server.log", "towpath-control-worker.log", "temporal.log"} <= {log.name for log in logs}
+        self.texts |= {log.name: log.read_bytes() for log in logs}
         ports = [site.settings.worker_metrics_port + number for number in range(WORKERS)]
         for url in (site.settings.server_url, *(f"http://127.0.0.1:{port}" for port in ports)):
             self.texts[f"{url}/metrics"] = httpx.get(f"{url}/metrics", timeout=20, trust_env=False).content
