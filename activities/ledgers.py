@@ -122,7 +122,8 @@ class Ledgers:
                 "Ledger",
                 LedgerState(repository=repository),
                 id=ids.ledger(repository),
-                task_queue=ids.CONTROL_QUEUE,
+                # Deliveries ask while they hold a place on the control queue: the answer must not wait for one.
+                task_queue=ids.ADMISSION_QUEUE,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 start_signal="record",

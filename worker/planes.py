@@ -185,7 +185,7 @@ def admission_worker(client: Client, settings: Settings) -> Worker:
         UserFailure: there are no keys to tell who may say what to the workflows.
     """
     guard = Guard(proof_keys(settings.proof_keys), seal_keys(settings.seal_keys))
-    return _worker(client, ids.ADMISSION_QUEUE, (), workflows=(BuildQueue,), guards=(guard,))
+    return _worker(client, ids.ADMISSION_QUEUE, (), workflows=(BuildQueue, Ledger), guards=(guard,))
 
 
 def build_worker(client: Client, settings: Settings, apiserver: ApiServer, registry: Registry) -> Worker:

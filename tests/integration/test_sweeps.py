@@ -105,7 +105,7 @@ async def test_what_temporal_has_forgotten_is_not_built_again(temporal: Client, 
     assert len(built) == 3
     later = await client_of(Settings.from_environment(), f"{NAMESPACE}-later")
     await later.start_workflow(
-        Ledger.run, kept, id=ids.ledger(stage.world.repository), task_queue=ids.CONTROL_QUEUE
+        Ledger.run, kept, id=ids.ledger(stage.world.repository), task_queue=ids.ADMISSION_QUEUE
     )
     stage.environment = WorkflowEnvironment.from_client(later)
     async with working_on(later, stage.world):
