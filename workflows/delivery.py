@@ -61,6 +61,7 @@ class Delivery:
         self._statuses = StatusTeller()
         self._handles: dict[str, ChildWorkflowHandle[Build, BuildState]] = {}
         self._tagged: list[Component] = []
+        self._opened_for: list[Component] = []
 
     @workflow.query
     def state(self) -> DeliveryState:
@@ -115,7 +116,9 @@ class Delivery:
         for position, group in enumerate(groups):
             rest = [component for component in components if component not in group]
             try:
-                return await self._look_for_wanted(push, [*group, *rest], weighed, known)
+                found = await self._look_for_wanted(push, [*group, *rest], weighed, known)
+                self._opened_for = group
+                return found
             except FailureError as error:
                 refused = not is_cancelled_exception(error) and cause_of(error).reason in NO_ACCESS
                 last = position == len(groups) - 1
@@ -184,7 +187,11 @@ class Delivery:
             self._state.message = f"The message of {changes.commit.id[:12]} says {changes.skip}; nothing is built."
             return self._state.outcome
         touched = [component for component in components if self._concerns(push, component, changes)]
-        touched = await self._those_with_access(push, touched, changes)
+        may, refusal = await self._those_with_access(push, touched, changes)
+        if touched and not may:
+            self._state.outcome, self._state.message = refusal
+            return self._state.outcome
+        touched = may
         if not touched:
             self._state.outcome = "NothingTouched"
             self._state.message = "The push changes nothing that concerns any component."
@@ -206,23 +213,26 @@ class Delivery:
         message = f"{changes.commit.id} of {push.ref or 'its branch'}, by {push.provider or push.actor.name}."
         return announcement(touched, "PushAccepted", message, workflow.info().workflow_id)
 
-    async def _those_with_access(self, push: Push, touched: list[Component], changes: Changes) -> list[Component]:
+    async def _those_with_access(
+        self, push: Push, touched: list[Component], changes: Changes
+    ) -> tuple[list[Component], tuple[str, str]]:
         """The components whose own credentials open the repository too: another's did, and what it sees is not
-        theirs to build."""
-        groups = by_access(touched)
-        if len(groups) < 2 or not workflow.patched("access-each"):
-            return touched
+        theirs to build. And why others may not."""
+        others, why = [group for group in by_access(touched) if group[0] not in self._opened_for], ("", "")
+        if not others or not workflow.patched("access-each"):
+            return touched, why
         exact = push.model_copy(update={"after": changes.commit.id, "before": ""})
-        looks = await asyncio.gather(*(self._changes(exact, group) for group in groups), return_exceptions=True)
+        looks = await asyncio.gather(*(self._changes(exact, group) for group in others), return_exceptions=True)
         refused: list[Component] = []
-        for group, look in zip(groups, looks, strict=True):
+        for group, look in zip(others, looks, strict=True):
             if isinstance(look, FailureError) and not is_cancelled_exception(look):
                 cause = cause_of(look)
+                why = (cause.reason, cause.message)
                 refused += group
-                self._complain(group, cause.reason, cause.message, "Source: unreadable")
+                self._complain(group, *why, "Source: unreadable")
             elif isinstance(look, BaseException):
                 raise look
-        return [component for component in touched if component not in refused]
+        return [component for component in touched if component not in refused], why
 
     def _tell_found(self, push: Push, touched: list[Component], changes: Changes) -> None:
         """Say on the components that nobody had announced this: their webhook may need to be looked at."""
@@ -241,6 +251,8 @@ class Delivery:
     async def _await_builds(self, changes: Changes) -> DeliveryState:
         """Stay until the builds have ended, if there are any."""
         if self._state.outcome != "Building":
+            await self._teller.finish()
+            await self._statuses.finish()
             if self._state.outcome == "Accepted":
                 message = f"What leads to {changes.commit.id[:12]} was handled before; nothing is built again."
                 return self._end("AlreadyHandled", message)
@@ -249,6 +261,7 @@ class Delivery:
         tagging = [self._tag(component, changes) for component in self._tagged]
         await asyncio.gather(*following, *tagging)
         await self._teller.finish()
+        await self._statuses.finish()
         return self._end("Built", ", ".join(f"{built.component}: {built.phase}" for built in self._state.builds))
 
     @staticmethod

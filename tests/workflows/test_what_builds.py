@@ -233,6 +233,8 @@ async def test_components_with_other_credentials_build_only_what_these_open(grou
         assert (state.outcome, names(state)) == ("Built", ["s2", "s3", "s5"])
         warned = {note.component.key.name: note.reason for note in ground.world.notes if note.type == "Warning"}
         assert warned == {"s1": "GitAuthFailed", "s4": "SecretNotFound"}
+        alone = await ground.deliver("refs/heads/main", *await ground.push({"services/s4/app.js": "3"}))
+        assert (alone.outcome, names(alone)) == ("SecretNotFound", [])
 
 
 async def test_a_message_that_asks_for_no_build_is_heard_except_by_people(ground: Ground) -> None:
