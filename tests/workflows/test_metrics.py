@@ -35,6 +35,7 @@ ELSEWHERE = {
     "towpath_images_total": {"outcome"},
     "towpath_cloudevents_total": {"outcome"},
     "towpath_queue_corrections_total": {"plane", "what"},
+    "towpath_statuses_given_up_total": {"reason"},
 }
 """Counted where no story here comes: sweeps, images and events, and what went wrong."""
 ALERTS = PAGE.rpartition("```text\n")[2].partition("```")[0]
