@@ -1,5 +1,6 @@
 """Temporal's runs as the API sees them: ask, tell, list, start, cancel, with failures of ours."""
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal, Protocol, TypeVar
@@ -195,7 +196,13 @@ class TemporalRuns:
         query = f"WorkflowType IN ({', '.join(f'{chr(34)}{each}{chr(34)}' for each in types)})"
         if repository:
             query += f' AND {REPOSITORY.name} = "{repository}"'
-        return await self._found(query, limit, repository or "the list of events")
+        subject = repository or "the list of events"
+        # Asked for together, what still runs would come first and leave no room for what is newer and done.
+        open_, closed = await asyncio.gather(
+            self._found(f'{query} AND ExecutionStatus = "Running"', limit, subject),
+            self._found(f'{query} AND ExecutionStatus != "Running"', limit, subject),
+        )
+        return sorted([*open_, *closed], key=lambda run: run.started_at, reverse=True)[:limit]
 
     async def _found(self, query: str, limit: int, subject: str) -> list[Run]:
         found: dict[str, Run] = {}
