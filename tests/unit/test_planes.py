@@ -23,7 +23,7 @@ def test_every_activity_that_has_limits_is_served(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(planes, name, stand_in)
     monkeypatch.setattr(planes, "seal_keys", MagicMock())
     client, settings, apiserver = MagicMock(), MagicMock(), MagicMock()
-    settings.prometheus, settings.prometheus_servers = "", {}
+    settings.prometheus, settings.prometheus_servers, settings.acting_key = "", {}, None
     planes.control_worker(client, settings, apiserver)
     planes.data_worker(client, settings, apiserver)
     settings.build.model_dump.return_value = {}
