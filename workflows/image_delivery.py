@@ -167,7 +167,7 @@ class ImageDelivery:
         self._note(component, reason, message, release=name, image=found.image.reference)
         applied = self._state.push.cause == "applied"
         if (decision.step == "adopt" and not applied) or reason in QUIET:
-            # For the pusher of the second tag of one image, or of a signature, nothing has happened. Who has edited
+            # For the pusher of the second tag of one image, or of a signature, nothing has happened. Who edited
             # a manifest is told that it was looked at.
             return
         made = decision.release if decision.step != "stop" else None
