@@ -1,5 +1,7 @@
 """Who may build next: fairly, in order, never above a limit, and nobody for ever."""
 
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ from model.stated_limits import whole
 NOW = 1000.0
 
 
-def entry(build: str, project: str = "a", **changed: object) -> Entry:
+def entry(build: str, project: str = "a", **changed: Any) -> Entry:
     """A build of a branch of its own, unless it is said otherwise."""
     return Entry.model_validate(
         {"build": build, "project": project, "line": build, "commit": "c", "sequence": 1, "since": NOW, **changed}
@@ -160,9 +162,9 @@ def test_with_room_both_run_and_the_builds_settle_it_themselves() -> None:
     ],
 )
 def test_every_limit_holds_and_says_which_it_is(
-    limits: dict[str, object], changed: dict[str, object], reason: str
+    limits: dict[str, Any], changed: dict[str, Any], reason: str
 ) -> None:
-    state = queue(**limits)  # type: ignore[arg-type]
+    state = queue(**limits)
     told = enter(state, entry("1", **changed), entry("2", **changed))
     assert granted(told) == ["1"]
     place = admission.places(state, ["2"], NOW)["2"]
@@ -419,7 +421,7 @@ class Limited(Queue):
 
 
 LIVES = settings(
-    max_examples=500, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=300, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestQueue = Queue.TestCase
 TestQueue.settings = LIVES
