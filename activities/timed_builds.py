@@ -79,8 +79,9 @@ class TimedBuilds:
             await informer.synced.wait()
         while True:
             await asyncio.sleep(GATHER_SECONDS)
+            # Temporal's list may be behind what was changed last: a look soon after sees the rest.
+            wait = RETRY_SECONDS if self._news.is_set() else AGAIN_SECONDS
             self._news.clear()
-            wait = AGAIN_SECONDS
             try:
                 await self._schedules.keep(self._prefix, self.plans())
             except Failure as failure:
