@@ -65,8 +65,8 @@ class PreviewEvent(Value):
     what is to be shown; None for `close`. `again`: also when this very commit was tried before.
 
     What is not `trusted` waits until somebody has allowed exactly this commit; `why` says to people what it is not
-    trusted for. `url` and `ref` are where the commit is fetched, when that is not the branch in the component's own
-    repository; `author` is who opened the request (a login of `provider`).
+    trusted for. `url` and `ref` are where the commit is fetched, when that is not the branch in the component's
+    own repository; `author` is who opened the request (a login of `provider`).
     """
 
     id: str

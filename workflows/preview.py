@@ -138,12 +138,7 @@ class Preview:
         state, until = self._state, self._state.expires_at
 
         def happened() -> bool:
-            return (
-                state.ending is not None
-                or self._is_behind()
-                or self._has_to_ask()
-                or state.expires_at != until
-            )
+            return state.ending is not None or self._is_behind() or self._has_to_ask() or state.expires_at != until
 
         await self._wait(happened, until)
         self._expire(happened)
