@@ -33,7 +33,7 @@ OLDER = "2" * 40
 
 
 class FakeApiServer:
-    """Watches that are fed by the test. `listable` keeps the first lists back, `held` that of one kind for ever."""
+    """Watches that are fed by the test. `listable` keeps all first lists back, `held` one kind's for ever."""
 
     def __init__(self, *objects: dict[str, Any]) -> None:
         self.objects = list(objects)
