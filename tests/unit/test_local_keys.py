@@ -48,4 +48,4 @@ def test_the_cluster_is_not_kept_waiting(settings: Settings) -> None:
     [webhook] = admission.registration(settings)["webhooks"]
     assert (webhook["failurePolicy"], webhook["timeoutSeconds"], webhook["sideEffects"]) == ("Ignore", 3, "None")
     groups = {group for rule in webhook["rules"] for group in rule["apiGroups"]}
-    assert groups == {"openchoreo.dev", "towpath.dev"}
+    assert groups == {"openchoreo.dev", "choreo.dev", "towpath.dev"}
