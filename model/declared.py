@@ -138,7 +138,9 @@ def _choreo(obj: ChoreoComponent) -> Component:
 def _openchoreo(obj: OpenChoreoComponent) -> Component:
     spec = obj.spec
     parameters = spec.parameters or {}
-    source, plan = _build(spec.workflow) if spec.workflow else (None, declared_image.plan(obj.metadata.annotations))
+    source, plan = (
+        _build(spec.workflow) if spec.workflow else (None, declared_image.plan(obj.metadata.annotations))
+    )
     workload = Workload(
         kind=_kind(spec.component_type.name if spec.component_type else "deployment/service"),
         health_path=_health_path(obj.metadata),

@@ -45,7 +45,8 @@ class Settings(BaseSettings):
     `kubeconfig` empty means the in-cluster credentials. `registry` is host[:port] of the image registry,
     `registry_insecure` allows plain HTTP to it (the local stack). `registry_credentials` is a file as Docker keeps
     them (`config.json`), with which a build worker reads private registries that images are taken in from.
-    `plane` names the plane that a build or data worker serves. `signing_key` (the server's), `proof_keys` and `seal_keys` (a control worker's) are files
+    `plane` names the plane that a build or data worker serves. `signing_key` (the server's), `proof_keys` and
+    `seal_keys` (a control worker's) are files
     of keys, see docs/signals.md. `admission_listen` (empty: not at all) is where the server answers the cluster,
     with a certificate and its key from PEM files. `prometheus` is the address of the server that a data worker
     asks when a policy names none, `prometheus_servers` a JSON object of the addresses of those that policies
@@ -53,9 +54,9 @@ class Settings(BaseSettings):
     ClusterWorkflowPlane does not say. `outbound_hosts` (a JSON list of `host` or `host:port`) are those
     that declared addresses of webhooks, providers and repositories may name although they lead to the very machine
     that calls; with `outbound_private` false, private networks too are closed to all others. `public_url` is the
-    server's address as providers reach it, for webhooks that are registered. `acting_key` (a control worker's) is the
-    file of a private key by which commands in comments speak for those who wrote them; its public half is among
-    the proof keys.
+    server's address as providers reach it, for webhooks that are registered. `acting_key` (a control worker's) is
+    the file of a private key by which commands in comments speak for those who wrote them; its public half is
+    among the proof keys.
     """
 
     model_config = SettingsConfigDict(env_prefix="TOWPATH_")

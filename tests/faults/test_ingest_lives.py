@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
@@ -99,13 +100,19 @@ async def _worker(client: Client, world: Everybody, builder: Builder) -> AsyncIt
     sweeps = Sweeps(client, hosted, ledgers, _Known(world), world)
     told = [each for each in world.all() if activity_name(each) != "source.changes"]
 
-    async with Worker(
-        client,
-        task_queue=ids.CONTROL_QUEUE,
-        workflows=[Delivery, Deletion, Ledger, Sweep, Built],
-        activities=[*told, hosted.changes, builder.take, *activities_of(ledgers), *activities_of(sweeps)],
-        interceptors=[FailureInterceptor()],
-        workflow_failure_exception_types=[Failure],
+    options: dict[str, Any] = {
+        "interceptors": [FailureInterceptor()],
+        "workflow_failure_exception_types": [Failure],
+    }
+    async with (
+        Worker(
+            client,
+            task_queue=ids.CONTROL_QUEUE,
+            workflows=[Delivery, Deletion, Sweep, Built],
+            activities=[*told, hosted.changes, builder.take, *activities_of(ledgers), *activities_of(sweeps)],
+            **options,
+        ),
+        Worker(client, task_queue=ids.ADMISSION_QUEUE, workflows=[Ledger], **options),
     ):
         yield
 
@@ -114,6 +121,7 @@ def activity_name(method: Any) -> str:
     return str(getattr(method, "__temporal_activity_definition").name)
 
 
+@pytest.mark.timeout(420)
 async def test_whatever_becomes_of_what_is_told_the_newest_is_built_and_nothing_is_lost(
     temporal: WorkflowEnvironment, tmp_path: Path
 ) -> None:

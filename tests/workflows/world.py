@@ -125,8 +125,8 @@ class World:
     announced: list[Note] = field(default_factory=list)
     open: list[OpenRuns] = field(default_factory=list)
     limits: Limits = field(default_factory=Limits)
-    looks: list[Look] = field(default_factory=list)
-    looked: list[LookQuestion] = field(default_factory=list)
+    queue_looks: list[Look] = field(default_factory=list)
+    queue_asked: list[LookQuestion] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     submitted: list[str] = field(default_factory=list)
     deploying: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -287,8 +287,8 @@ class World:
     @activity.defn(name="queues.look")
     async def look_at_builds(self, question: LookQuestion) -> Look:
         """Nothing has changed but the scripted; what is scripted once is found once."""
-        self.looked.append(question)
-        found = self.looks.pop(0) if self.looks else Look()
+        self.queue_asked.append(question)
+        found = self.queue_looks.pop(0) if self.queue_looks else Look()
         return found.model_copy(update={"limits": self.limits})
 
     @activity.defn(name="verification.verify")
