@@ -30,7 +30,7 @@ from model.push import Push
 from model.release import Release
 from model.repository import normalise
 from model.resources.repository import Repository
-from model.sweep import SweepRequest
+from model.sweep import Redelivered, SweepRequest
 from tests.faults.building import Builder, Built
 from tests.faults.life import MAIN, Flaky, Life
 from tests.faults.repository import Hosted
@@ -40,7 +40,7 @@ from tests.triggers.serving import serving as server
 from tests.workflows.world import World, release
 from triggers.starter import TemporalStarter
 from worker.failures import FailureInterceptor
-from worker.planes import activities_of
+from worker.planes import activities_of as of
 from workflows.deletion import Deletion
 from workflows.delivery import Delivery
 from workflows.ledger import Ledger
@@ -66,6 +66,11 @@ class Everybody(World):
     @activity.defn(name="resources.components_for")
     async def components_for(self, push: Push) -> list[Component]:
         return self.lives[push.repository].components if push.ref == MAIN else []
+
+    @activity.defn(name="sweeps.redeliver")
+    async def redeliver(self, _request: SweepRequest) -> Redelivered:
+        """The sender keeps no log."""
+        return Redelivered()
 
     async def built_from(self, repository: str) -> list[Component]:
         """Who names a repository."""
@@ -109,7 +114,7 @@ async def _worker(client: Client, world: Everybody, builder: Builder) -> AsyncIt
             client,
             task_queue=ids.CONTROL_QUEUE,
             workflows=[Delivery, Deletion, Sweep, Built],
-            activities=[*told, hosted.changes, builder.take, *activities_of(ledgers), *activities_of(sweeps)],
+            activities=[*told, hosted.changes, builder.take, world.redeliver, *of(ledgers), *of(sweeps)],
             **options,
         ),
         Worker(client, task_queue=ids.ADMISSION_QUEUE, workflows=[Ledger], **options),
