@@ -127,6 +127,9 @@ class _Mirror:
     async def has(self, commit: str) -> bool:
         return any(self._repository.holds(head, commit) for head in self._refs.values())
 
+    async def came(self, commit: str) -> bool:
+        return await self.has(commit)
+
     async def describe(self, commit: str) -> Described:
         return Described("Ann", "ann@example.test", f"change {commit[-4:]}", False, False, "a change")
 
