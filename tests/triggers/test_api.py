@@ -101,7 +101,7 @@ async def test_every_route_of_the_api_asks_who_you_are(tmp_path: Path) -> None:
     ]
     assert len(routes) >= 16
     values = {"namespace": "default", "name": "hello-world", "environment": "production", "commit": COMMIT}
-    values |= {"project": "default", "change": "1", "request": "k"}
+    values |= {"project": "default", "change": "1", "request": "k", "plane": "default"}
     async with serving(parts, tmp_path) as client:
         for path, method in routes:
             where = path.format(**values, number=1, release="r")
