@@ -181,6 +181,14 @@ class Application:
         """What the newest commit says when it is asked."""
         return f"version {self._version}"
 
+    def remove(self) -> None:
+        """Delete the component, if it was ever applied; what runs for it goes after a while."""
+        for obj in self.objects:
+            if obj["kind"] == "Component":
+                kind = f"components.{obj['apiVersion'].partition('/')[0]}"
+                how = (f"--namespace={self.site.namespace}", "--ignore-not-found", "--wait=false")
+                self.site.see.kubectl("delete", kind, self.name, *how)
+
     def close(self) -> None:
         """Remove the working copy."""
         self.repository.close()

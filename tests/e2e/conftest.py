@@ -45,8 +45,23 @@ def site() -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def application(site: Site) -> Iterator[Callable[..., Application]]:
+    """Makes applications that go when the file is through: the node has two cores to promise to pods."""
+    made: list[Application] = []
+    with ExitStack() as opened:
+
+        def make(form: Callable[..., Application], *arguments: str) -> Application:
+            made.append(opened.enter_context(closing(form(site, *arguments))))
+            return made[-1]
+
+        yield make
+    for app in made:
+        app.remove()
+
+
+@pytest.fixture(scope="session")
+def lasting(site: Site) -> Iterator[Callable[..., Application]]:
     """Makes applications whose working copies go at the end; their components go with the site."""
     with ExitStack() as opened:
 
@@ -57,12 +72,12 @@ def application(site: Site) -> Iterator[Callable[..., Application]]:
 
 
 @pytest.fixture(scope="session")
-def begun(application: Callable[..., Application]) -> dict[str, Begun]:
+def begun(lasting: Callable[..., Application]) -> dict[str, Begun]:
     """The first pushes of all applications, side by side: each is waited for by whom it concerns."""
     apps = (
-        application(Application.hello, "hello-world"),
-        application(Application.hello, "clinic"),
-        application(Application.greeting),
+        lasting(Application.hello, "hello-world"),
+        lasting(Application.hello, "clinic"),
+        lasting(Application.greeting),
     )
     return {app.name: Begun(app, app.begin()) for app in apps}
 

@@ -131,7 +131,8 @@ def test_a_deleted_branch_and_a_ping_are_answered_and_start_no_build(site: Site,
     deleted = site.sender.send(site.sender.push(known, ZERO, before=COMMIT))
     assert (deleted.status_code, deleted.json()["workflow"].partition("/")[0]) == (202, "deleted")
     for provider, event in (("git", "X-Towpath-Event"), ("github", "X-GitHub-Event")):
-        headers = {event: "ping", "X-GitHub-Delivery": "1"}
+        headers = {"X-Towpath-Event": "", "X-Towpath-Delivery": "1", "X-GitHub-Delivery": "1", event: "ping"}
+        headers |= {"X-Towpath-Delivery": ""} if provider == "github" else {}
         assert site.sender.send(b'{"zen": "Keep it logically awesome."}', headers, provider).status_code == 200
     _started_nothing(site, known, before)
 

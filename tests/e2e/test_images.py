@@ -131,7 +131,9 @@ def test_a_push_to_the_registry_brings_the_image_to_its_environments_by_digest(
         HEALTHY_SECONDS,
         lambda: not site.runs.count("ExecutionStatus = 'Running' AND WorkflowType = 'ImageDelivery'"),
     )
-    releases = site.see.objects("componentrelease", f"--namespace={site.namespace}")
+    # Others release in this namespace as well.
+    own = f"--selector=openchoreo.dev/component={NAME}"
+    releases = site.see.objects("componentrelease", f"--namespace={site.namespace}", own)
     made = {release["spec"]["towpath"]["image"]["digest"] for release in releases}
     assert made == {first, second}
     assert not {outside, late} & made
