@@ -39,6 +39,7 @@ class Application:
         self.repository.fill(DEMO / "apps" / app)
         self.objects = [self._own(obj) for obj in yaml.safe_load_all((DEMO / "manifests" / manifest).read_text())]
         self._version = 0
+        self._applied = False
 
     @classmethod
     def hello(cls, site: Site, name: str = "hello-world") -> Application:
@@ -52,6 +53,7 @@ class Application:
 
     def apply(self) -> None:
         """kubectl apply of the manifest."""
+        self._applied = True
         text = yaml.safe_dump_all(self.objects)
         self.site.see.kubectl("apply", f"--namespace={self.site.namespace}", "--filename=-", stdin=text)
 
@@ -182,9 +184,9 @@ class Application:
         return f"version {self._version}"
 
     def remove(self) -> None:
-        """Delete the component, if it was ever applied; what runs for it goes after a while."""
+        """Delete the component, if it was applied here; what runs for it goes after a while."""
         for obj in self.objects:
-            if obj["kind"] == "Component":
+            if obj["kind"] == "Component" and self._applied:
                 kind = f"components.{obj['apiVersion'].partition('/')[0]}"
                 how = (f"--namespace={self.site.namespace}", "--ignore-not-found", "--wait=false")
                 self.site.see.kubectl("delete", kind, self.name, *how)

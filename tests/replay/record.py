@@ -1,7 +1,7 @@
-"""Record one history of each workflow from the running stack: `python -m tests.replay.record v1 [query]`.
+"""Record one history of each workflow from the running stack: `python -m tests.replay.record v1 [query [types]]`.
 
-Run it after the demo, when workflows have changed on purpose; the old files stay, so that runs that were
-started before the change are replayed as well.
+`types` are names separated by commas; without them, all. Run it after the demo, when workflows have changed on
+purpose; the old files stay, so that runs that were started before the change are replayed as well.
 """
 
 import asyncio
@@ -16,13 +16,17 @@ from temporalio.client import Client
 from deploy.local.settings import Settings
 
 HISTORIES = Path(__file__).parent / "histories"
-TYPES = ("Delivery", "Build", "BuildQueue", "Promotion", "Lane", "Rollout", "ChangeDelivery", "Preview", "Vigil")
+TYPES = (
+    *("Delivery", "Build", "BuildQueue", "Promotion", "Lane", "Rollout", "Vigil"),
+    *("ChangeDelivery", "CommentDelivery", "Preview", "Deletion"),
+    *("Ledger", "Sweep", "Statuses", "ImageDelivery", "Registration"),
+)
 EVENTS_LIMIT = 1000
 PERSONAL = ("stackTrace", "identity")
 STICKY_QUEUE = re.compile(r"\d+@[\w.-]+:.*|\d+@[\w.-]+")
 
 
-async def record(label: str, query: str = "") -> None:
+async def record(label: str, query: str = "", types: str = "") -> None:
     """Write the longest of the newest histories of each type to `histories/<type>-<label>.json`.
 
     `query` narrows the choice in Temporal's words, for instance to runs since the code changed.
@@ -30,7 +34,7 @@ async def record(label: str, query: str = "") -> None:
     settings = Settings.from_environment()
     client = await Client.connect(settings.temporal_address, namespace=settings.temporal_namespace)
     HISTORIES.mkdir(exist_ok=True)
-    for name in TYPES:
+    for name in types.split(",") if types else TYPES:
         longest: list[object] = []
         found = ""
         async for run in client.list_workflows(
@@ -57,4 +61,4 @@ def _impersonal(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    asyncio.run(record(*sys.argv[1:3]))
+    asyncio.run(record(*sys.argv[1:4]))

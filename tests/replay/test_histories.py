@@ -43,13 +43,20 @@ async def test_a_recorded_history_replays(path: Path) -> None:
     await replayer().replay_workflow(history(load(path)))
 
 
-@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
+SCHEDULED = ("ACTIVITY_TASK_SCHEDULED", "CHILD_WORKFLOW_EXECUTION_INITIATED", "UPSERT_WORKFLOW_SEARCH")
+
+
+def schedules(path: Path) -> bool:
+    """Whether the run did anything but listen."""
+    return any(word in event["eventType"] for event in load(path)["events"] for word in SCHEDULED)
+
+
+@pytest.mark.parametrize("path", [path for path in HISTORIES if schedules(path)], ids=lambda path: path.stem)
 async def test_a_changed_order_of_commands_would_be_noticed(path: Path) -> None:
     """The proof that the test above can fail: take out the first thing that was scheduled."""
     recorded = load(path)
-    scheduled = ("ACTIVITY_TASK_SCHEDULED", "CHILD_WORKFLOW_EXECUTION_INITIATED", "UPSERT_WORKFLOW_SEARCH")
     position = next(
-        at for at, event in enumerate(recorded["events"]) if any(word in event["eventType"] for word in scheduled)
+        at for at, event in enumerate(recorded["events"]) if any(word in event["eventType"] for word in SCHEDULED)
     )
     recorded["events"][position] = {
         **{key: recorded["events"][position][key] for key in ("eventId", "eventTime", "taskId")},

@@ -57,7 +57,7 @@ async def phase(
         state = await handle.query(Promotion.state)
         if name in state.steps and state.steps[name].phase in wanted:
             return state
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)
 
 
 def approval(number: int, who: Actor = ALICE, **changed: object) -> Approval:
@@ -86,7 +86,7 @@ async def settle(environment: WorkflowEnvironment, name: str, revision: int) -> 
         state = await lane_state(environment, name)
         if not state.deploying and any(entry.number == revision and entry.finished_at for entry in state.history):
             return state
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)
 
 
 async def test_a_push_reaches_production_after_one_approval(serve: Serve) -> None:
