@@ -105,7 +105,9 @@ def manifest(text: str, namespace: str, **spec: Any) -> dict[str, Any]:
 
 
 async def hello(admin: ApiServer, resources: Resources, namespace: str) -> Component:
-    await admin.create(manifest(HELLO_WORLD, namespace))
+    # Nobody listens there, so the stack's own engine keeps trying and writes nothing beside what the tests write.
+    nowhere = f"http://{Settings.from_environment().bridge_address}:9/your-org/hello-world.git"
+    await admin.create(manifest(HELLO_WORLD, namespace, source={"git": {"repository": nowhere}}))
     component = await resources.component(ComponentKey(namespace=namespace, name="hello-world"))
     assert component is not None
     return component
