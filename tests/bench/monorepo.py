@@ -1,6 +1,7 @@
 """One push to a repository of many components: only what it touches is built."""
 
 import asyncio
+from uuid import uuid4
 
 from tests.bench.ground import NAMESPACE, Ground
 from tests.bench.origin import Origin
@@ -17,18 +18,28 @@ QUIET_SECONDS = 3
 
 async def measure(ground: Ground, origin: Origin, seen: Seen) -> Row:
     """A push that touches all of them first, so that each has been built; then pushes that touch three."""
+    # Commits of another run would have been built before.
+    first = f"first of {uuid4().hex}"
     names = [_name(number) for number in range(COMPONENTS)]
     for number, name in enumerate(names):
         spec = component_spec(origin.url, BRANCH, "Workflow")
         spec["workflow"]["parameters"]["repository"]["appPath"] = _folder(number)
         await ground.declare(name, spec)
-    before = origin.move([BRANCH], _files("first"), "All of them")[BRANCH]
+
+    async def looked_at() -> bool:
+        objects = await ground.cluster.list("openchoreo.dev/v1alpha1", "Component", NAMESPACE)
+        own = [obj for obj in objects if obj["metadata"]["name"] in names]
+        return all((obj.get("status") or {}).get("observedGeneration") for obj in own)
+
+    # What their manifests start looks at the branch's head, whichever that is by then.
+    await ground.until("the components' first look", 120, looked_at, pause=0.5)
+    before = origin.move([BRANCH], _files(first, first), "All of them")[BRANCH]
     sent = await send(ground, origin.url, BRANCH, "", before)
     await seen.all_of({(name, before) for name in names}, 180)
     all_took = max(seen.first[name, before] for name in names) - sent.at
     times, wrong = Samples(), 0
     for push in range(PUSHES):
-        after = origin.move([BRANCH], _files(f"push {push}"), "Three of them")[BRANCH]
+        after = origin.move([BRANCH], _files(first, f"push {push}"), "Three of them")[BRANCH]
         sent = await send(ground, origin.url, BRANCH, before, after)
         wanted = {(_name(number), after) for number in TOUCHED}
         await seen.all_of(wanted, 60)
@@ -56,11 +67,11 @@ def _folder(number: int) -> str:
     return f"apps/{number:02d}"
 
 
-def _files(version: str) -> dict[str, str]:
+def _files(first: str, version: str) -> dict[str, str]:
     """Every folder's files; the touched ones' with the version in them."""
     files = {}
     for number in range(COMPONENTS):
         for name, text in FILES.items():
             files[f"{_folder(number)}/{name}"] = text
-        files[f"{_folder(number)}/version"] = version if number in TOUCHED or version == "first" else "first"
+        files[f"{_folder(number)}/version"] = version if number in TOUCHED else first
     return files
