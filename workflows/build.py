@@ -5,15 +5,12 @@ from contextlib import suppress
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
     FailureError,
-    WorkflowAlreadyStartedError,
     is_cancelled_exception,
 )
-from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
     from activities.builds import Builds
@@ -24,14 +21,13 @@ with workflow.unsafe.imports_passed_through():
     from model.failure import UserFailure
     from model.masking import fenced
     from model.note import BuildNote, Note
-    from model.promotion import PromotionRequest
     from model.release import Release, release_name
     from model.status_note import of_build
     from workflows import metrics
-    from workflows.attributes import attributes, stage
+    from workflows.attributes import stage
     from workflows.cause import cause_of
     from workflows.effort import perform
-    from workflows.promotion import Promotion
+    from workflows.promoting import promote
     from workflows.slot import Slot
     from workflows.teller import Teller
     from workflows.telling_statuses import StatusTeller
@@ -237,28 +233,9 @@ class Build:
             return self._state
         self._update(image=result.image.reference, release=release.name)
         if component.auto_deploy:
-            await self._promote(release)
+            await promote(release)
         await self._ended("succeeded", "Released", f"{release.name} ({release.digest[:19]})", release)
         return self._state
-
-    async def _promote(self, release: Release) -> None:
-        try:
-            await workflow.start_child_workflow(
-                Promotion.run,
-                PromotionRequest(release=release),
-                id=ids.promotion(release.component, release.name),
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                parent_close_policy=ParentClosePolicy.ABANDON,
-                search_attributes=attributes(
-                    project=release.project,
-                    component=str(release.component),
-                    commit=release.commit.id,
-                    stage="promoting",
-                ),
-                static_summary=f"Promote {release.name}",
-            )
-        except WorkflowAlreadyStartedError:
-            workflow.logger.info("%s is already being promoted", release.name)
 
     async def _ended(self, phase: BuildPhase, reason: str, message: str, release: Release | None = None) -> None:
         self._update(phase=phase, reason=reason, message=message)

@@ -4,9 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import WorkflowIDReusePolicy
-from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError, is_cancelled_exception
-from temporalio.workflow import ParentClosePolicy
+from temporalio.exceptions import FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.images import Images, Pulls
@@ -26,13 +24,12 @@ with workflow.unsafe.imports_passed_through():
     )
     from model.image_push import ImagePush
     from model.note import Note
-    from model.promotion import PromotionRequest
     from model.release import Release
     from workflows import metrics
-    from workflows.attributes import attributes, stage
+    from workflows.attributes import stage
     from workflows.cause import Cause, cause_of
     from workflows.effort import perform, perform_here
-    from workflows.promotion import Promotion
+    from workflows.promoting import promote
     from workflows.teller import Teller
 
 # A registry may announce what its other half does not serve yet.
@@ -131,27 +128,8 @@ class ImageDelivery:
                 step="stop", reason="OlderImage", message=f"{newer.name} is newer than {release.name}."
             )
         if component.auto_deploy:
-            await self._promote(release)
+            await promote(release)
         return Decision(step="release", release=release)
-
-    async def _promote(self, release: Release) -> None:
-        try:
-            await workflow.start_child_workflow(
-                Promotion.run,
-                PromotionRequest(release=release),
-                id=ids.promotion(release.component, release.name),
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                parent_close_policy=ParentClosePolicy.ABANDON,
-                search_attributes=attributes(
-                    project=release.project,
-                    component=str(release.component),
-                    commit=release.commit.id,
-                    stage="promoting",
-                ),
-                static_summary=f"Promote {release.name}",
-            )
-        except WorkflowAlreadyStartedError:
-            workflow.logger.info("%s is already being promoted", release.name)
 
     def _ended(
         self, component: Component, decision: Decision, asked: Wanted, found: ResolvedImage, moved: bool
